@@ -1,0 +1,132 @@
+"""gradflow: tensors with automatic differentiation, on NumPy or CuPy.
+
+    import gradflow as gf
+
+    x = gf.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.grad                                    # tensor([2., 4.])
+
+Names and signatures are PyTorch's. Devices: "auto" (the default), "cpu", "cuda", "cuda:1".
+"""
+
+from __future__ import annotations
+
+import warnings as _warnings
+
+__version__ = "0.1.0"
+
+# Operations give inf and NaN in silence, as they do on a GPU.
+_warnings.filterwarnings("ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\.")
+
+from . import autograd, func, nn, optim
+from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from .backend import kernels
+from .backend.base import DeviceError
+from .backend.device import default_device as get_default_device
+from .backend.device import parse_device as device
+from .backend.device import set_default_device
+from .backend.dtypes import (
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    result_type,
+    set_default_dtype,
+    uint8,
+)
+from .backend.dtypes import bool_ as bool
+from .creation import (
+    arange,
+    as_tensor,
+    empty,
+    eye,
+    from_numpy,
+    full,
+    manual_seed,
+    ones,
+    ones_like,
+    rand,
+    randint,
+    randn,
+    randperm,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from .functions import (
+    amax,
+    amin,
+    argmax,
+    broadcast_to,
+    cat,
+    clone,
+    expand,
+    flatten,
+    getitem,
+    log_softmax,
+    matmul,
+    max,
+    mean,
+    min,
+    permute,
+    reshape,
+    softmax,
+    split,
+    squeeze,
+    stack,
+    sum,
+    transpose,
+    unsqueeze,
+    var,
+)
+from .ops.elementwise import (
+    absolute,
+    add,
+    divide,
+    equal,
+    exp,
+    greater,
+    greater_equal,
+    isnan,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    relu,
+    sigmoid,
+    sign,
+    sqrt,
+    subtract,
+    tanh,
+    where,
+)
+from .ops.elementwise import absolute as abs
+from .ops.elementwise import divide as div
+from .ops.elementwise import equal as eq
+from .ops.elementwise import multiply as mul
+from .ops.elementwise import negative as neg
+from .ops.elementwise import power as pow
+from .ops.elementwise import subtract as sub
+from .ops.random import Generator
+from .tensor import Tensor
+
+
+def __getattr__(name: str) -> object:
+    if name == "bfloat16":  # needs ml_dtypes, which only those load who use it
+        from .backend.dtypes import bfloat16
+
+        return bfloat16()
+    raise AttributeError(f"module 'gradflow' has no attribute {name!r}")

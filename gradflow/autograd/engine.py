@@ -1,0 +1,295 @@
+"""The backward pass: cotangents flow from outputs to inputs, newest node first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from ..backend.dtypes import is_floating
+from .grad_mode import MODE
+from .primitive import BIND, raw_over
+from .tape import MAIN, Edge, Node
+from .value import Value, backend_under, make, newest_depth, next_sequence, unwrap
+
+
+class GraphError(RuntimeError):
+    """The graph cannot be walked: freed, changed in place, or not there."""
+
+
+class Saved:
+    """A node's saved values as its vjps see them when something records: linked again to where they came from."""
+
+    __slots__ = ("args", "outs", "shapes", "static", "residual", "raw")
+
+    def __init__(self, node: Node, relink: bool) -> None:
+        assert node.args is not None
+        self.shapes, self.static, self.residual = node.shapes, node.static, None
+        self.raw = None if relink else node.raw
+        if not relink:
+            self.args, self.outs = node.args, node.outs
+            return
+        self.args = tuple([_relink(a, e, node) for a, e in zip(node.args, node.edges, strict=False)])
+        self.outs = tuple(
+            [
+                make(o, node.level, edge=node if i == 0 else (node, i)) if o is not None and is_floating(o.dtype) else o
+                for i, o in enumerate(node.outs)
+            ]
+        )
+
+
+def _relink(value: Any, edge: Edge, node: Node) -> Any:
+    if edge is None or value is None:
+        return value
+    return edge if isinstance(edge, Value) else make(value, node.level, edge=edge)
+
+
+def check_saved(node: Node) -> None:
+    """Refuse a node whose saved values were freed, or changed in place since."""
+    if node.args is None:
+        raise GraphError(
+            f"[{node.name()}] the values it saved were freed by an earlier backward pass (made at {node.place()}); "
+            "pass retain_graph=True to the earlier one"
+        )
+    for counter in node.counters:
+        if counter[0] > node.seq:
+            raise GraphError(
+                f"[{node.name()}] a value it needs for the backward pass was changed in place after it was used at "
+                f"{node.place()}; change a clone() instead, or do so after backward()"
+            )
+
+
+def arguments(plan: Sequence[tuple[str, Any]], saved: Any, gs: Sequence[Any], needs: Any) -> list[Any]:
+    """The values a vjp asks for, in its order. `saved` is the Node itself (raw) or a `Saved` view of it."""
+    values: list[Any] = []
+    for kind, key in plan:
+        if kind == "g":
+            values.append(gs[key])
+        elif kind == "in":
+            values.append(saved.args[key])
+        elif kind == "static":
+            values.append(saved.static[key])
+        elif kind == "shape":
+            values.append(saved.shapes[key])
+        elif kind == "y":
+            values.append(saved.outs[key])
+        elif kind == "rest":
+            values.append(saved.args[key:])
+        elif kind == "shapes":
+            values.append(saved.shapes[key:])
+        elif kind == "saved":
+            values.append(saved.residual)
+        elif kind == "gs":
+            values.append(gs)
+        elif kind == "outs":
+            values.append(saved.outs)
+        elif kind == "first_order":
+            values.append(saved.raw is not None)
+        else:
+            values.append(needs)
+    return values
+
+
+def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[Edge, Any, bool]]:
+    """One node's vjps: (edge, cotangent, whether the cotangent's buffer is nobody else's) per input that wants one.
+
+    On raw arrays with the raw namespace, unless something records: `relink`, lower levels, or cotangents that are
+    values. Cotangents leave with the shape and dtype of the input they belong to.
+    """
+    check_saved(node)
+    raw = node.raw is not None and not relink and not any([isinstance(g, Value) for g in gs])
+    xp: Any = node.raw if raw else BIND
+    saved: Any = node if raw else Saved(node, relink)
+    prim = node.prim
+    if prim.joint is not None:
+        needs = tuple([e is not None for e in node.edges])
+        assert prim.joint_plan is not None
+        results = prim.joint(xp, *arguments(prim.joint_plan, saved, gs, needs))
+        for i, (edge, g) in enumerate(zip(node.edges, results, strict=True)):
+            if edge is not None and g is not None:
+                yield edge, fit(xp, g, node.shapes[i], node.dtypes[i]), False
+        return
+    for i, (vjp, plan) in enumerate(zip(prim.vjps, prim.plans, strict=True)):
+        edge = node.edges[i]
+        if edge is None or vjp is None:
+            continue
+        assert plan is not None
+        g = vjp(xp, *arguments(plan, saved, gs, None))
+        if g is not None:
+            yield edge, fit(xp, g, node.shapes[i], node.dtypes[i]), False
+
+
+def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Sum a cotangent over broadcast axes and cast it to its input's dtype: the one place where either happens."""
+    if isinstance(g, Value):
+        xp = BIND
+    if g.shape != shape:
+        lead = g.ndim - len(shape)
+        axes = (*range(lead), *[i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1])
+        if axes:
+            g = xp.sum(g, axis=axes, keepdims=True)
+        if g.shape != shape:
+            g = xp.reshape(g, shape=shape)
+    if g.dtype != dtype and dtype is not None:
+        g = xp.astype(g, dtype=dtype)
+    return g
+
+
+class Pass:
+    """One backward pass: pending cotangents by node, newest first, then the leaves'."""
+
+    def __init__(self, level: Any, relink: bool, needed: set[Node] | None) -> None:
+        self.level, self.relink, self.needed = level, relink, needed
+        self.pending: dict[Node, list[Any]] = {}
+        self.leaves: dict[Value, Any] = {}
+        self.heap: list[tuple[int, Node]] = []
+        self.owned: set[tuple[int, int]] = set()  # cotangents whose buffer this pass allocated by adding
+
+    def send(self, edge: Edge, g: Any) -> None:
+        if isinstance(edge, Value):
+            held = self.leaves.get(edge)
+            self.leaves[edge] = g if held is None else self.add(held, g, (id(edge), 0))
+            return
+        node, i = (edge, 0) if type(edge) is Node else edge
+        if self.needed is not None and node not in self.needed:
+            return
+        gs = self.pending.get(node)
+        if gs is None:
+            gs = self.pending[node] = [None] * node.nout
+            heappush(self.heap, (-node.seq, node))
+        held = gs[i]
+        gs[i] = g if held is None else self.add(held, g, (id(node), i))
+
+    def add(self, held: Any, g: Any, key: tuple[int, int]) -> Any:
+        """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
+        if isinstance(held, Value) or isinstance(g, Value):
+            return BIND.add(held, g)
+        if key in self.owned:
+            held += g
+            return held
+        self.owned.add(key)
+        return raw_over(backend_under(held)).add(held, g)
+
+    def run(self, targets: dict[Any, Any] | None, retain: bool) -> None:
+        heap, pending = self.heap, self.pending
+        while heap:
+            node = heappop(heap)[1]
+            gs = pending.pop(node)
+            if node.hooks:
+                for i, hooks in node.hooks.items():
+                    if gs[i] is not None:
+                        gs[i] = self.call_hooks(hooks, gs[i])
+            if targets is not None:
+                for i in range(node.nout):
+                    if (node, i) in targets and gs[i] is not None:
+                        targets[node, i] = gs[i]
+            for edge, g, _ in pull(node, gs, self.relink):
+                self.send(edge, g)
+            if not retain:
+                node.free()
+        for leaf, g in self.leaves.items():
+            if leaf.hooks:
+                self.leaves[leaf] = self.call_hooks(leaf.hooks, g)
+
+    def call_hooks(self, hooks: list[Any], g: Any) -> Any:
+        for hook in list(hooks):
+            given = g if isinstance(g, Value) else make(g, self.level)
+            result = hook(given)
+            if result is None:
+                continue
+            if not isinstance(result, Value) or result.shape != given.shape:
+                raise GraphError(f"[hook] must return None or a tensor of shape {given.shape}, got {result!r}")
+            g = result if self.relink or result.level is not self.level else result.inner
+        return g
+
+
+def prune(roots: Iterable[Edge], targets: dict[Any, Any]) -> set[Node]:
+    """The nodes through which a target can be reached: the others need not be pulled, nor their values kept."""
+    order: dict[Node, None] = {}
+    stack = [e for e in roots if e is not None and not isinstance(e, Value)]
+    while stack:
+        edge = stack.pop()
+        node = edge if type(edge) is Node else edge[0]
+        if node not in order:
+            order[node] = None
+            stack.extend([e for e in node.edges if e is not None and not isinstance(e, Value)])
+    wanted = {key[0] for key in targets if isinstance(key, tuple)}
+    needed: set[Node] = set()
+    for node in sorted(order, key=lambda n: n.seq):
+        if node in wanted or any(
+            e is not None and (e in targets if isinstance(e, Value) else (e if type(e) is Node else e[0]) in needed)
+            for e in node.edges
+        ):
+            needed.add(node)
+    return needed
+
+
+def target_key(value: Value) -> Any:
+    """How a captured value is named: a leaf by itself, an output as (node, index)."""
+    edge = value.edge
+    return value if edge is None else (edge, 0) if type(edge) is Node else edge
+
+
+def run_backward(
+    roots: Sequence[tuple[Value, Any]],
+    inputs: Sequence[Value] | None = None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+    deposit: bool = False,
+) -> list[Any]:
+    """Push cotangents from `roots`, pairs (output, cotangent); return those of `inputs`, or fill leaves' `.grad`.
+
+    With `deposit`, the inputs' cotangents are added to their `.grad` rather than returned.
+
+    On the main tape nothing is recorded meanwhile unless `create_graph`; a tape above it records on the levels below
+    as they see fit.
+    """
+    level = roots[0][0].level
+    retain = create_graph if retain_graph is None else retain_graph
+    targets = None if inputs is None else {target_key(x): None for x in inputs}
+    needed = None if targets is None else prune([_edge(y) for y, _ in roots], targets)
+    walk = Pass(level, create_graph, needed)
+    was = MODE.cutoff
+    if level is MAIN:
+        MODE.cutoff = MODE.base if create_graph else newest_depth[0]
+    try:
+        for y, g in roots:
+            walk.send(_edge(y), g)
+        walk.run(targets, retain)
+        if targets is None:
+            for leaf, g in walk.leaves.items():
+                _deposit(leaf, g, create_graph)
+            return []
+    finally:
+        MODE.cutoff = was
+    assert inputs is not None
+    keys = [target_key(x) for x in inputs]
+    found = [walk.leaves.get(k) if isinstance(k, Value) else targets[k] for k in keys]
+    if deposit:
+        for x, g in zip(inputs, found, strict=True):
+            if g is not None:
+                _deposit(x, g, create_graph)
+        return []
+    return found
+
+
+def _edge(y: Value) -> Edge:
+    return y if y.edge is None else y.edge
+
+
+def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
+    """Add a cotangent to a leaf's gradient, which is the leaf's own, dense, and of its dtype."""
+    if create_graph:
+        leaf.grad = g if leaf.grad is None else BIND.add(leaf.grad, g)
+        return
+    g = unwrap(g)
+    if leaf.grad is None:
+        leaf.grad = make(g.copy(order="K"), leaf.level)
+    elif leaf.grad.requires_grad:  # a gradient with a history of its own: left as it is for those who hold it
+        leaf.grad = make(leaf.grad.inner + g, leaf.level)
+    else:
+        leaf.grad.inner += g
+        leaf.grad.version[0] = next_sequence()
+
+

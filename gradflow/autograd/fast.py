@@ -1,0 +1,174 @@
+"""The short way for elementwise primitives on the main tape: what `Tape.process` does, for the usual case only.
+
+Plain NumPy floats of one dtype, one or two operands, a Python number at most beside them; anything else leaves for
+`bind`. Written as one closure per primitive and arity because recording is most of what a small model costs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import asarray, ndarray
+
+from ..backend.device import get_backend
+from ..backend.dtypes import float32, float64
+from .grad_mode import MODE
+from .primitive import Primitive, bind, raw_over
+from .tape import MAIN, PACKAGE, Node, caller
+from .value import Value, next_sequence
+
+Tensor: type[Value] = Value  # set once by value.set_tensor_class
+
+_NO_STATIC: dict[str, Any] = {}
+
+
+def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
+    """prim(a, b), recorded on the short way where the operands allow it."""
+    body, name = prim.body, prim.name
+    cpu = get_backend("cpu")
+    raw, kernels = raw_over(cpu), cpu.kernels
+    new_node, main, getframe = Node.__new__, MAIN, sys._getframe
+    keeps = [prim.keep((bool(i & 1), bool(i & 2))) for i in range(4)]
+    keep_a = tuple([keep(0) for keep, _ in keeps])
+    keep_b = tuple([keep(1) for keep, _ in keeps])
+    keep_y = tuple([0 in outs for _, outs in keeps])
+
+    def call(a: Any, b: Any, /) -> Any:
+        x: Any
+        y: Any
+        if isinstance(a, Value):
+            if a.level is not main:
+                return bind(prim, (a, b), _NO_STATIC)
+            x = a.inner
+            which = 1 if a.requires_grad else 0
+            if isinstance(b, Value):
+                y = b.inner
+                if b.level is not main or type(y) is not ndarray or x.dtype is not y.dtype:
+                    return bind(prim, (a, b), _NO_STATIC)
+                if b.requires_grad:
+                    which += 2
+            elif type(b) is float or type(b) is int:
+                y = b
+            else:
+                return bind(prim, (a, b), _NO_STATIC)
+        elif (type(a) is float or type(a) is int) and isinstance(b, Value) and b.level is main:
+            x, y = b.inner, a  # only to look at the array
+            which = 2 if b.requires_grad else 0
+        else:
+            return bind(prim, (a, b), _NO_STATIC)
+        dtype = x.dtype
+        if type(x) is not ndarray or (dtype is not float32 and dtype is not float64) or name in kernels:
+            return bind(prim, (a, b), _NO_STATIC)
+        if which >= 2 and not isinstance(a, Value) or not isinstance(a, Value):
+            x, y = y, x
+        try:
+            out = body(np, x, y)
+        except ValueError:
+            return bind(prim, (a, b), _NO_STATIC)  # raises again, naming the operands
+        if type(out) is not ndarray:
+            out = asarray(out)
+        t = Tensor.__new__(Tensor)
+        t.inner = out
+        t.level = main
+        t.grad = t.hooks = t.aux = None
+        t.version = [0]
+        if not which or MODE.cutoff >= 0:
+            t.edge = None
+            t.requires_grad = False
+            return t
+        n = new_node(Node)
+        n.prim = prim
+        n.static = _NO_STATIC
+        n.level = main
+        n.raw = raw
+        n.residual = n.hooks = None
+        n.nout = 1
+        n.dtypes = (dtype, dtype)
+        if which == 1:
+            n.edges = (a.edge or a, None)
+            n.shapes = (x.shape, ())
+        elif which == 2:
+            n.edges = (None, b.edge or b)
+            n.shapes = ((), y.shape)
+        else:
+            n.edges = (a.edge or a, b.edge or b)
+            n.shapes = (x.shape, y.shape)
+        ka, kb, ko = keep_a[which], keep_b[which], keep_y[which]
+        if ka or kb or ko:
+            n.args = (x if ka else None, y if kb else None)
+            n.outs = (out if ko else None,)
+            counters = [v.version for v, k in ((a, ka), (b, kb), (t, ko)) if k and isinstance(v, Value)]
+            n.counters = counters
+        else:
+            n.args = n.outs = n.counters = ()
+        frame = getframe(1)
+        n.made = (
+            (frame.f_code, frame.f_lasti) if not frame.f_code.co_filename.startswith(PACKAGE) else caller()
+        )
+        n.seq = next_sequence()
+        t.edge = n
+        t.requires_grad = True
+        return t
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = prim.body.__doc__
+    return call
+
+
+def unary(prim: Primitive) -> Callable[[Any], Any]:
+    """prim(x), recorded on the short way where the operand allows it."""
+    body, name = prim.body, prim.name
+    cpu = get_backend("cpu")
+    raw, kernels = raw_over(cpu), cpu.kernels
+    new_node, main = Node.__new__, MAIN
+    keep, outs = prim.keep((True,))
+    keep_x, keep_y = keep(0), 0 in outs
+
+    def call(x: Any, /) -> Any:
+        if not isinstance(x, Value) or x.level is not main:
+            return bind(prim, (x,), _NO_STATIC)
+        array = x.inner
+        if type(array) is not ndarray or name in kernels:
+            return bind(prim, (x,), _NO_STATIC)
+        dtype = array.dtype
+        if dtype is not float32 and dtype is not float64:
+            return bind(prim, (x,), _NO_STATIC)
+        out = body(np, array)
+        if type(out) is not ndarray:
+            out = asarray(out)
+        t = Tensor.__new__(Tensor)
+        t.inner = out
+        t.level = main
+        t.grad = t.hooks = t.aux = None
+        t.version = [0]
+        if not x.requires_grad or MODE.cutoff >= 0:
+            t.edge = None
+            t.requires_grad = False
+            return t
+        n = new_node(Node)
+        n.prim = prim
+        n.static = _NO_STATIC
+        n.level = main
+        n.raw = raw
+        n.residual = n.hooks = None
+        n.nout = 1
+        n.dtypes = (dtype,)
+        n.edges = (x.edge or x,)
+        n.shapes = (array.shape,)
+        n.args = (array if keep_x else None,) if keep_x or keep_y else ()
+        n.outs = (out if keep_y else None,)
+        n.counters = (x.version,) if keep_x else (t.version,) if keep_y else ()
+        if keep_x and keep_y:
+            n.counters = (x.version, t.version)
+        n.made = caller()
+        n.seq = next_sequence()
+        t.edge = n
+        t.requires_grad = True
+        return t
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = prim.body.__doc__
+    return call

@@ -1,0 +1,289 @@
+"""Primitives: one computation, written once as array code, with the rules that transforms need of it.
+
+A body receives an array module `np`, then arrays (positional), then statics (hashable, keyword-only). It is at once
+the CPU implementation, the fallback on every device, and the reference each kernel is tested against. It may change
+buffers it has allocated, nothing else.
+
+A vjp names, as its parameters, what it needs, and only that is saved:
+
+    xp              the namespace to compute with: raw arrays, or binding when something records
+    g, g1, g2 ...   cotangents of the outputs (`g` of the first); a vjp of several outputs may receive None
+    <input>         an input, by the body's name for it (a tuple where the body says `*inputs`)
+    <input>_shape   its shape (a tuple of shapes)
+    y, y1, y2 ...   outputs
+    <static>        a keyword-only argument
+    saved           what the body returned besides its output; None whenever anything records, because a saved
+                    intermediate does not know what it depends on: the vjp then computes it again
+    needs           (joint vjps) which inputs want a cotangent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import kernels
+from ..backend.base import Array, Backend
+from ..backend.device import backend_of, get_backend, mixed_devices_error
+from ..backend.dtypes import get_default_dtype, is_floating, result_type
+from .value import Value, describe
+
+Rule = Callable[..., Any]
+
+
+class Primitive:
+    """One computation and its rules. See the module's text for how bodies and vjps are written.
+
+    vjps     one per differentiable input, in the body's order; None where an input has no gradient
+    joint    instead of `vjps`: one function that returns a tuple of cotangents for all inputs
+    batch    rule for vmap: (prim, level, values, flags, static) -> outputs with a leading axis; without one, a loop
+    linear   the inputs in each of which the primitive is linear: forward mode then needs no rule of its own
+    jvp      rule for forward mode: (xp, primals, tangents, outputs, **static) -> tangents, for the others;
+             without one, the vjp is transposed
+    promote  "same" or "float": operands are cast to their common dtype before the body or a kernel sees them
+    view     the output may share an input's memory
+    moves    the output is on another device than the inputs
+    formula  for fused formulas: the differentiable form, taken whenever anything records
+    """
+
+    def __init__(
+        self,
+        body: Rule,
+        *,
+        name: str | None = None,
+        vjps: Sequence[Rule | None] = (),
+        joint: Rule | None = None,
+        batch: Rule | None = None,
+        linear: tuple[int, ...] = (),
+        jvp: Rule | None = None,
+        promote: str | None = None,
+        promoted: slice = slice(None),
+        view: bool = False,
+        moves: bool = False,
+        formula: Rule | None = None,
+    ) -> None:
+        self.name = name or body.__name__
+        self.body, self.vjps, self.joint, self.batch = body, tuple(vjps), joint, batch
+        self.linear, self.jvp, self.promote, self.promoted = linear, jvp, promote, promoted
+        self.view, self.moves, self.formula = view, moves, formula
+        self.constant_outputs: frozenset[int] = frozenset()
+        code = body.__code__
+        self.inputs = code.co_varnames[1 : code.co_argcount]
+        statics = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+        self.rest = code.co_varnames[len(self.inputs) + 1 + len(statics)] if code.co_flags & 0x04 else None
+        self.defaults = {k: v for k, v in (body.__kwdefaults__ or {}).items()}
+        self.saves_residual = "residual" in self.defaults
+        self.defaults.pop("residual", None)
+        self.statics = tuple(s for s in statics if s != "residual")
+        self.plans = [None if v is None else self._plan(v) for v in self.vjps]
+        self.joint_plan = self._plan(joint) if joint else None
+        self._keep: dict[tuple[bool, ...], tuple[Any, Any]] = {}
+
+    @property
+    def differentiable(self) -> bool:
+        return bool(self.vjps) or self.joint is not None
+
+    # -- what a vjp needs -----------------------------------------------------------------------------------------
+
+    def _plan(self, vjp: Rule) -> tuple[tuple[str, Any], ...]:
+        """The vjp's parameters after `xp`, each as (where it is kept, which one)."""
+        code = vjp.__code__
+        return tuple(self._source(name) for name in code.co_varnames[1 : code.co_argcount])
+
+    def _source(self, name: str) -> tuple[str, Any]:
+        if name in ("g", "needs", "saved"):
+            return (name, 0)
+        if name[0] == "g" and name[1:].isdigit():
+            return ("g", int(name[1:]))
+        if name == "gs":
+            return ("gs", 0)
+        if name == "y" or name[0] == "y" and name[1:].isdigit():
+            return ("y", int(name[1:] or 0))
+        if name in self.inputs:
+            return ("in", self.inputs.index(name))
+        if name == self.rest:
+            return ("rest", len(self.inputs))
+        if name.endswith("_shape") and name[:-6] in self.inputs:
+            return ("shape", self.inputs.index(name[:-6]))
+        if name == f"{self.rest}_shapes":
+            return ("shapes", len(self.inputs))
+        if name in self.statics:
+            return ("static", name)
+        raise TypeError(f"[{self.name}] a vjp asks for {name!r}, which is no input, output or static of the body")
+
+    def keep(self, edges: tuple[bool, ...]) -> tuple[Callable[[int], bool], frozenset[int]]:
+        """What a node must save when the inputs marked in `edges` want cotangents: (input test, output indices)."""
+        kept = self._keep.get(edges)
+        if kept is None:
+            plans = [self.joint_plan] if self.joint else [p for p, e in zip(self.plans, edges, strict=False) if e]
+            entries = {entry for plan in plans if plan for entry in plan}
+            inputs = frozenset(i for kind, i in entries if kind == "in")
+            rest = next((i for kind, i in entries if kind == "rest"), None)
+            outputs = frozenset(i for kind, i in entries if kind == "y")
+            kept = self._keep[edges] = (
+                lambda i: i in inputs or rest is not None and i >= rest,
+                outputs,
+            )
+        return kept
+
+    def release(self) -> None:
+        """Called when a backward pass frees a node: primitives made for one call drop what they hold."""
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+class Raw:
+    """The namespace `xp` over one backend's raw arrays: `xp.add(a, b)` runs add's kernel, or else its body."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.np = backend.module
+
+    def __getattr__(self, name: str) -> Any:
+        prim = PRIMITIVES.get(name)
+        if prim is None:
+            raise AttributeError(f"no primitive or fused formula is called {name!r}")
+
+        def call(*args: Any, **static: Any) -> Any:
+            return self.run(prim, prepare(prim, args), static)[0]
+
+        setattr(self, name, call)
+        return call
+
+    def run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool = False) -> Any:
+        """(outputs, residual) of a primitive on raw arrays that `prepare` has seen."""
+        guard = self.backend.guard
+        if guard is None:
+            return self._run(prim, args, static, residual)
+        with guard:
+            return self._run(prim, args, static, residual)
+
+    def _run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool) -> Any:
+        wants = {"residual": True} if residual and prim.saves_residual else {}
+        out = NotImplemented
+        kernel = self.backend.kernels.get(prim.name)
+        if kernel is not None:
+            out = kernel(*args, **static, **wants)
+            if out is NotImplemented:
+                kernels.count_fallback(prim.name)
+            else:
+                kernels.count_launch(prim.name)
+        if out is NotImplemented:
+            if prim.formula is not None:
+                out = prim.formula(self, *args, **static)
+            else:
+                out = prim.body(self.np, *args, **static, **wants)
+        kept = None
+        if wants:
+            out, kept = out
+        if prim.moves:
+            return out, kept
+        kind = self.backend.array_type
+        if type(out) is tuple or type(out) is list:
+            out = tuple([o if type(o) is kind else self.backend.as_array(o) for o in out])
+        elif type(out) is not kind:
+            out = self.backend.as_array(out)
+        return out, kept
+
+
+_raws: dict[Backend, Raw] = {}
+
+
+def raw_over(backend: Backend) -> Raw:
+    """The raw namespace of a backend."""
+    raw = _raws.get(backend)
+    if raw is None:
+        raw = _raws[backend] = Raw(backend)
+    return raw
+
+
+def raw_of(name: str, args: Sequence[Any]) -> Raw:
+    """The raw namespace of the device that all arrays among `args` live on."""
+    found: Backend | None = None
+    for a in args:
+        if a is None or isinstance(a, (bool, int, float)):
+            continue
+        backend = backend_of(a)
+        if found is None:
+            found = backend
+        elif backend is not found:
+            raise mixed_devices_error(name, *args)
+    return raw_over(get_backend("cpu") if found is None else found)
+
+
+def prepare(prim: Primitive, args: Sequence[Any]) -> Sequence[Any]:
+    """Cast operands to their common dtype, where the primitive asks for it. Python numbers stay as they are: in NumPy
+    and CuPy they take the array's dtype."""
+    if prim.promote is None:
+        return args
+    part = args[prim.promoted]
+    arrays = [a for a in part if hasattr(a, "dtype")]
+    if arrays:
+        first = arrays[0].dtype
+        if first.kind == "f" and all([a.dtype == first for a in arrays]):
+            return args
+    dtype = _target(prim, [a for a in part if a is not None])
+    cast = [a.astype(dtype, copy=False) if hasattr(a, "dtype") else a for a in part]
+    if not arrays:
+        cast[0] = np.asarray(part[0], dtype)
+    return [*args[: prim.promoted.start or 0], *cast, *args[prim.promoted.stop or len(args) :]]
+
+
+def _target(prim: Primitive, operands: Sequence[Any]) -> np.dtype:
+    try:
+        dtype = result_type(*operands)
+    except TypeError as error:
+        raise TypeError(f"[{prim.name}] {error}") from None
+    return get_default_dtype() if prim.promote == "float" and not is_floating(dtype) else dtype
+
+
+def bind(prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """Run a primitive on values of any levels: the highest level among the arguments handles it."""
+    top = None
+    for a in args:
+        if isinstance(a, Value):
+            level = a.level
+            if top is None or level.depth > top.depth:
+                top = level
+    if top is not None:
+        return top.process(prim, args, static)
+    args = tuple([a.item() if isinstance(a, np.generic) else a for a in args])
+    raw = raw_of(prim.name, args)
+    try:
+        return raw.run(prim, prepare(prim, args), static)[0]
+    except (ValueError, TypeError, IndexError) as error:
+        raise explain(prim, args, error) from error
+
+
+def explain(prim: Primitive, args: Sequence[Any], error: Exception) -> Exception:
+    """The same error, naming the op and its operands, unless it does already."""
+    if str(error).startswith("["):
+        return error
+    operands = ", ".join(describe(a) for a in args if a is not None)
+    return type(error)(f"[{prim.name}] {error} (operands: {operands})")
+
+
+class Binding:
+    """The namespace `xp` of work that something records: `xp.add(a, b)` binds."""
+
+    def __getattr__(self, name: str) -> Any:
+        prim = PRIMITIVES.get(name)
+        if prim is None:
+            raise AttributeError(f"no primitive or fused formula is called {name!r}")
+
+        def call(*args: Any, **static: Any) -> Any:
+            return bind(prim, args, {**prim.defaults, **static})
+
+        setattr(self, name, call)
+        return call
+
+
+BIND = Binding()
+
+__all__ = ["Array", "BIND", "PRIMITIVES", "Primitive", "Raw", "bind", "explain", "prepare", "raw_of", "raw_over"]

@@ -1,0 +1,189 @@
+"""The tape: the level that records primitives as nodes of a graph, for the backward pass in `engine.py`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from ..backend.dtypes import is_floating
+from .grad_mode import MODE
+from .primitive import BIND, Primitive, bind, explain, prepare, raw_of
+from .value import Level, Value, make, next_sequence, shape_of
+
+Edge = Any  # None, a leaf Value, a Node (its first output), or (Node, output index)
+
+PACKAGE = str(Path(__file__).parents[1])
+
+
+class Node:
+    """One recorded call. It holds arrays, never its output's Tensor, so the graph has no reference cycles.
+
+    prim, static   what was called
+    edges          per input: where its cotangent goes
+    args, outs     saved inputs and outputs, None where not needed; () and () when the node saves nothing at all;
+                   args is None once a backward pass has freed them
+    shapes, dtypes of the inputs
+    residual       what the body kept for a first-order backward pass
+    raw            the raw namespace, when all inputs were raw arrays; None when some belong to a lower level
+    counters       version counters of the saved values
+    seq            creation order
+    hooks          {output index: functions}, for tensor hooks
+    made           (code, instruction) of the call, for messages
+    """
+
+    __slots__ = (
+        "prim", "static", "edges", "args", "outs", "shapes", "dtypes", "residual", "raw", "counters", "seq", "hooks",
+        "made", "nout", "level", "__weakref__",
+    )  # fmt: skip
+
+    prim: Primitive
+    static: dict[str, Any]
+    edges: tuple[Edge, ...]
+    args: tuple[Any, ...] | None
+    outs: tuple[Any, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[Any, ...]
+    residual: Any
+    raw: Any
+    counters: tuple[list[int], ...]
+    seq: int
+    hooks: dict[int, list[Callable[..., Any]]] | None
+    made: tuple[CodeType, int]
+    nout: int
+    level: Level
+
+    def free(self) -> None:
+        if self.args:
+            self.args = None
+            self.outs = ()
+            self.residual = None
+            self.prim.release()
+
+    def name(self) -> str:
+        return self.prim.name
+
+    def place(self) -> str:
+        """File and line of the call that made this node, outside the package where there was such a frame."""
+        code, instruction = self.made
+        line = code.co_firstlineno
+        for start, end, number in code.co_lines():
+            if start <= instruction < end and number is not None:
+                line = number
+        return f"{code.co_filename}:{line}"
+
+    def __repr__(self) -> str:
+        return f"<{self.prim.name} made at {self.place()}>"
+
+
+def caller() -> tuple[CodeType, int]:
+    """The innermost frame outside the package, as (code, instruction)."""
+    frame = sys._getframe(2)
+    inner = frame
+    while frame.f_code.co_filename.startswith(PACKAGE):
+        if frame.f_back is None:
+            return inner.f_code, inner.f_lasti
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def edge_of(value: Any, level: Level) -> Edge:
+    """Where the cotangent of an argument goes on the tape `level`."""
+    if not isinstance(value, Value) or value.level is not level or not value.requires_grad:
+        return None
+    return value if value.edge is None else value.edge
+
+
+class Tape(Level):
+    """Records. The tape at the bottom, `MAIN`, is the one ordinary tensors live on; gf.func makes others above it."""
+
+    name = "grad"
+
+    def process(self, prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        self.check(prim)
+        track, raw, inner = False, True, []
+        for a in args:
+            if isinstance(a, Value):
+                if a.level is self:
+                    track = track or a.requires_grad
+                    a = a.inner
+                if isinstance(a, Value):
+                    raw = False
+            elif isinstance(a, np.generic):
+                a = a.item()
+            inner.append(a)
+        track = track and self.depth > MODE.cutoff
+        if track and prim.formula is not None:
+            return prim.formula(BIND, *args, **static)
+        track = track and prim.differentiable
+        residual = xp = None
+        if raw:
+            xp = raw_of(prim.name, inner)
+            try:
+                out, residual = xp.run(prim, prepare(prim, inner), static, residual=track)
+            except (ValueError, TypeError, IndexError) as error:
+                raise explain(prim, inner, error) from error
+        else:
+            out = bind(prim, tuple(inner), static)
+        if not track:
+            if type(out) is tuple:
+                return tuple([make(o, self, version=version_of(prim, o, args, inner)) for o in out])
+            return make(out, self, version=version_of(prim, out, args, inner))
+        return self.record(prim, args, tuple(inner), static, out, residual, xp)
+
+    def record(
+        self,
+        prim: Primitive,
+        args: tuple[Any, ...],
+        inner: tuple[Any, ...],
+        static: dict[str, Any],
+        out: Any,
+        residual: Any,
+        xp: Any,
+    ) -> Any:
+        """Wrap the outputs and make the node that links them to the arguments."""
+        node = Node.__new__(Node)
+        node.prim, node.static, node.level, node.raw, node.residual = prim, static, self, xp, residual
+        node.hooks = None
+        node.edges = tuple([edge_of(a, self) for a in args])
+        node.shapes = tuple([shape_of(a) for a in inner])
+        node.dtypes = tuple([getattr(a, "dtype", None) for a in inner])
+        node.made = caller()
+        outs = out if type(out) is tuple else (out,)
+        node.nout = len(outs)
+        keeps, kept_outs = prim.keep(tuple([e is not None for e in node.edges]))
+        counters = [
+            a.version for i, a in enumerate(args) if isinstance(a, Value) and a.level is self and keeps(i)
+        ]  # fmt: skip
+        node.args = tuple([a if keeps(i) else None for i, a in enumerate(inner)])
+        node.outs = tuple([o if i in kept_outs else None for i, o in enumerate(outs)])
+        if residual is None and not kept_outs and all(a is None for a in node.args):
+            node.args = ()
+        values = []
+        for i, o in enumerate(outs):
+            live = is_floating(o.dtype) and i not in prim.constant_outputs
+            edge = (node if i == 0 else (node, i)) if live else None
+            value = make(o, self, edge=edge, version=version_of(prim, o, args, inner))
+            if i in kept_outs:
+                counters.append(value.version)
+            values.append(value)
+        node.counters = tuple(counters)
+        node.seq = next_sequence()
+        return tuple(values) if type(out) is tuple else values[0]
+
+
+def version_of(prim: Primitive, out: Any, args: Sequence[Any], inner: Sequence[Any]) -> list[int] | None:
+    """The version counter of an output that shares an argument's memory: that argument's. None for a new one."""
+    if prim.view and not isinstance(out, Value):
+        for a, array in zip(args, inner, strict=True):
+            if isinstance(a, Value) and not isinstance(array, Value) and np.may_share_memory(out, array):
+                return a.version
+    return None
+
+
+MAIN = Tape()
+assert MAIN.depth == 0

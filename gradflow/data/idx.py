@@ -1,0 +1,69 @@
+"""Reading idx files, the format of MNIST and its relatives: a magic number, the sizes, then the bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from .dataset import DataError
+
+UINT8 = 0x08  # the code for unsigned bytes, the one type these data sets use
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def read_idx(path: str | Path, ndim: int, cure: str = "fetch the file again") -> np.ndarray:
+    """The uint8 array with `ndim` dimensions in an idx file, gzipped or not.
+
+    Format (http://yann.lecun.com/exdb/mnist/): 0, 0, the type's code, the number of dimensions, each size as a
+    big-endian 32-bit integer, the data in C order. DataError names the file, what was expected and the `cure`.
+    """
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.read(2) == GZIP_MAGIC
+            raw.seek(0)
+            if not zipped:
+                return _parse(raw, ndim)
+            with gzip.open(raw, "rb") as unzipped:
+                return _parse(unzipped, ndim)
+    except EOFError:
+        raise DataError(f"[idx] {path}: the gzip file ends too early, it is truncated; {cure}") from None
+    except (OSError, zlib.error, _FormatError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DataError(f"[idx] {path}: {reason}; {cure}") from error
+
+
+class _FormatError(Exception):
+    """What is wrong with the content of a file, without the file's name."""
+
+
+def _parse(file: IO[bytes], ndim: int) -> np.ndarray:
+    expected = bytes([0, 0, UINT8, ndim])
+    magic = file.read(4)
+    if magic != expected:
+        found = f"0x{magic.hex()}" if magic else "an empty file"
+        raise _FormatError(f"expected the magic number 0x{expected.hex()} (uint8, {ndim}-d), found {found}")
+    header = file.read(4 * ndim)
+    if len(header) < 4 * ndim:
+        raise _FormatError(f"expected {ndim} sizes in the header, the file ends after {len(header) // 4}")
+    shape = tuple([int(size) for size in np.frombuffer(header, ">u4")])
+    size = math.prod(shape)
+    # One byte more than needed: it shows excess data, and reading to the end checks gzip's checksum.
+    data = _read_up_to(file, size + 1)
+    if len(data) != size:
+        found = f"only {len(data):,}, so it is truncated" if len(data) < size else "more"
+        raise _FormatError(f"expected {size:,} bytes for shape {shape}, found {found}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _read_up_to(file: IO[bytes], size: int, chunk: int = 1 << 24) -> bytes:
+    """At most `size` bytes, in chunks, so that a corrupt header cannot ask for more memory than the file fills."""
+    parts = []
+    while size > 0 and (part := file.read(min(size, chunk))):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,129 @@
+"""Losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.value import Value, unwrap
+from ..backend.device import backend_of
+from ..backend.dtypes import is_floating
+from ..functions import mean, permute, reshape
+from ..ops import elementwise as E
+from ..ops import reduce as _reduce
+from ..ops import softmax as _softmax
+from ..ops.index import ARRAY, getitem
+
+
+def cross_entropy(
+    input: Any,
+    target: Any,
+    weight: Any = None,
+    size_average: None = None,
+    ignore_index: int = -100,
+    reduce: None = None,  # noqa: A002 - PyTorch's signature
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Any:
+    """-log softmax(x)[target]: logits x (C,), (N, C) or (N, C, ...), target class indices without the class dimension,
+    or probabilities of x's shape.
+
+    weight (C,) counts classes differently, and the mean is a weighted one; targets equal to ignore_index do not count;
+    label_smoothing s mixes the target with the uniform distribution, (1 - s) and s / C. Raises IndexError for a class
+    outside [0, C).
+    """
+    if size_average is not None or reduce is not None:
+        raise TypeError("[cross_entropy] size_average and reduce are not supported; use reduction")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"[cross_entropy] reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"[cross_entropy] label_smoothing must be in [0, 1], got {label_smoothing}")
+    if not is_floating(input.dtype):
+        raise TypeError(f"[cross_entropy] logits must be floating, got {input.dtype}")
+    if isinstance(weight, Value) and weight.requires_grad:
+        raise ValueError("[cross_entropy] weight has no gradient here; pass weight.detach()")
+    axis = 0 if input.ndim == 1 else 1
+    classes = input.shape[axis] if input.ndim else 0
+    shown = f"(x {tuple(input.shape)}, target {tuple(target.shape)} {target.dtype})"
+    if input.ndim == 0 or classes == 0:
+        raise ValueError(f"[cross_entropy] needs at least one class {shown}")
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ValueError(f"[cross_entropy] weight {tuple(weight.shape)} for {classes} classes {shown}")
+    if is_floating(target.dtype):
+        return _soft_cross_entropy(input, target, weight, axis, reduction, label_smoothing, shown)
+    rest = tuple([n for a, n in enumerate(input.shape) if a != axis])
+    if tuple(target.shape) != rest:
+        raise ValueError(f"[cross_entropy] target must have x's shape without the classes, {rest} {shown}")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"[cross_entropy] class indices must be integers, got {target.dtype}")
+    _check_classes(target, classes, ignore_index)
+    flat = reshape(target, (target_count(rest),))
+    loss = _softmax.softmax_cross_entropy(
+        _rows(input, axis), flat, weight, ignore_index=ignore_index, label_smoothing=float(label_smoothing)
+    )
+    if reduction == "none":
+        return reshape(loss, rest)
+    total = _reduce.sum(loss)
+    if reduction == "sum":
+        return total
+    return total / _counted(flat, weight, ignore_index, input.dtype)
+
+
+def target_count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for n in shape:
+        count *= n
+    return count
+
+
+def _rows(x: Any, axis: int) -> Any:
+    """Logits as (rows, classes)."""
+    if x.ndim == 2:
+        return x
+    moved = permute(x, *[a for a in range(x.ndim) if a != axis], axis)
+    return reshape(moved, (target_count(tuple(moved.shape[:-1])), moved.shape[-1]))
+
+
+def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
+    raw = unwrap(target)
+    backend = backend_of(raw)
+    bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes)
+    if bad is not None:
+        raise IndexError(f"[cross_entropy] target holds class {bad}, but x has classes 0 to {classes - 1}")
+
+
+def _counted(target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
+    """What a mean divides by: the weights of the targets that count, summed."""
+    ignored = E.equal(target, ignore_index)
+    if weight is None:
+        return E.astype(_reduce.sum(E.logical_not(ignored)), dtype=dtype)
+    weights = getitem(weight, E.where(ignored, 0, target), spec=(ARRAY,))
+    return E.astype(_reduce.sum(E.where(ignored, 0.0, weights)), dtype=dtype)
+
+
+def _soft_cross_entropy(x: Any, target: Any, weight: Any, axis: int, reduction: str, smoothing: float, shown: str) -> Any:
+    """Cross entropy with class probabilities, differentiable in them too."""
+    if tuple(target.shape) != tuple(x.shape):
+        raise ValueError(f"[cross_entropy] target probabilities must have x's shape {shown}")
+    n = x.shape[axis]
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / n
+    logs = _softmax.log_softmax(x, axis=axis)
+    if weight is not None:
+        logs = logs * reshape(weight, (n, *(1,) * (x.ndim - 1 - axis)))
+    # a class of probability 0 does not count, even where its log is -inf
+    loss = -_reduce.sum(E.where(E.equal(target, 0), 0.0, target * logs), axis=axis)
+    if reduction == "none":
+        return loss
+    total = _reduce.sum(loss)
+    return total if reduction == "sum" else total / float(target_count(tuple(loss.shape)))
+
+
+def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """(x - target)^2, as a mean, a sum, or elementwise; the shapes must agree."""
+    if tuple(input.shape) != tuple(target.shape):
+        raise ValueError(f"[mse_loss] x {tuple(input.shape)} and target {tuple(target.shape)} must have one shape")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"[mse_loss] reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    d = input - target
+    loss = d * d
+    return mean(loss) if reduction == "mean" else _reduce.sum(loss) if reduction == "sum" else loss

@@ -1,0 +1,17 @@
+"""The primitives, one module per family. They speak NumPy (`axis`, `keepdims`); `gradflow.functions` speaks PyTorch."""
+
+from . import conv, elementwise, index, linalg, norm, pool, random, reduce, shape, softmax, transfer
+
+__all__ = [
+    "conv",
+    "elementwise",
+    "index",
+    "linalg",
+    "norm",
+    "pool",
+    "random",
+    "reduce",
+    "shape",
+    "softmax",
+    "transfer",
+]

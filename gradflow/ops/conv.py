@@ -1,0 +1,269 @@
+"""2-D convolution by im2col, in batch chunks: no columns are kept.
+
+Three primitives, each bilinear and each the transpose of the others in one argument, so that they are one another's
+vjps and derivatives of every order come for free:
+
+    conv2d(x, w)               y = x * w
+    conv2d_input_grad(g, w)    x's cotangent of y's cotangent g (a transposed convolution)
+    conv2d_weight_grad(x, g)   w's cotangent of g
+
+Arrays are (N, C, H, W) and weights (K, C / groups, R, S), whatever their memory; results are laid out channels-last
+(N, H, W, C), where the columns of a pixel lie together, as the next convolution prefers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..autograd.batch import fold, loop
+from ..autograd.define import primitive
+from ..autograd.primitive import BIND, bind
+from ..autograd.value import shape_of
+from ..backend.dtypes import is_half
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes of one convolution: the window walks over a padded (N, H, W, C) image."""
+
+    x_shape: tuple[int, ...]
+    w_shape: tuple[int, ...]
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+
+    @property
+    def out(self) -> Pair:
+        """Rows and columns of the output."""
+        return out_size(self.x_shape[2:], self.w_shape[2:], self.stride, self.padding, self.dilation)
+
+    @property
+    def padded(self) -> Pair:
+        """Rows and columns of the padded image."""
+        return (self.x_shape[2] + 2 * self.padding[0], self.x_shape[3] + 2 * self.padding[1])
+
+
+def out_size(
+    size: tuple[int, ...], kernel: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair
+) -> Pair:  # fmt: skip
+    """(H + 2 p - d (R - 1) - 1) // s + 1, for rows and columns."""
+    rows, cols = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    ]
+    return rows, cols
+
+
+def chunks(np: Any, geometry: Geometry, itemsize: int) -> Iterator[slice]:
+    """Slices of the batch whose columns fit the workspace: a CPU's cache, or a share of a GPU's memory."""
+    rows, cols = geometry.out
+    per_image = rows * cols * geometry.w_shape[1] * geometry.groups * geometry.w_shape[2] * geometry.w_shape[3]
+    limit = 1 << 20 if np.__name__ == "numpy" else 1 << 28
+    step = max(1, limit // max(1, per_image * itemsize))
+    for start in range(0, geometry.x_shape[0], step):
+        yield slice(start, min(start + step, geometry.x_shape[0]))
+
+
+def pad_image(np: Any, x: Any, padding: Pair) -> Any:
+    """(n, H, W, C) with zeros around it; x itself where there is no padding."""
+    p, q = padding
+    if not p and not q:
+        return x
+    n, h, w, c = x.shape
+    out = np.zeros((n, h + 2 * p, w + 2 * q, c), x.dtype)
+    out[:, p : p + h, q : q + w] = x
+    return out
+
+
+def columns(np: Any, x: Any, geometry: Geometry) -> Any:
+    """im2col of (n, H, W, C), padded: (groups, n * rows * cols, R * S * C / groups).
+
+    One copy through a strided view. Where few channels make a pixel's window short runs, the copy is made the other
+    way round, along the image's rows, and returned transposed, which BLAS reads as well.
+    """
+    n = x.shape[0]
+    _, cg, r, s = geometry.w_shape
+    (rows, cols), groups = geometry.out, geometry.groups
+    (sh, sw), (dh, dw) = geometry.stride, geometry.dilation
+    a, b, c, d = x.strides
+    along_pixels = s * cg < cols
+    if along_pixels:
+        shape = (groups, r, s, cg, n, rows, cols)
+        strides = (d * cg, b * dh, c * dw, d, a, b * sh, c * sw)
+    else:
+        shape = (groups, n, rows, cols, r, s, cg)
+        strides = (d * cg, a, b * sh, c * sw, b * dh, c * dw, d)
+    if 0 in shape:
+        return np.zeros((groups, n * rows * cols, r * s * cg), x.dtype)
+    view = np.lib.stride_tricks.as_strided(x, shape, strides)
+    if along_pixels:
+        return np.ascontiguousarray(view).reshape(groups, r * s * cg, n * rows * cols).transpose(0, 2, 1)
+    return np.ascontiguousarray(view).reshape(groups, n * rows * cols, r * s * cg)
+
+
+def grouped_weight(w: Any, groups: int) -> Any:
+    """(K, C/g, R, S) -> (g, R * S * C/g, K/g)."""
+    k, cg, r, s = w.shape
+    return w.reshape(groups, k // groups, cg, r, s).transpose(0, 3, 4, 2, 1).reshape(groups, r * s * cg, k // groups)
+
+
+def channels_last(x: Any) -> Any:
+    return x.transpose(0, 2, 3, 1)
+
+
+def grouped_pixels(g: Any, groups: int) -> Any:
+    """(n, rows, cols, K) -> (g, n * rows * cols, K/g)."""
+    n, rows, cols, k = g.shape
+    return g.reshape(n * rows * cols, groups, k // groups).transpose(1, 0, 2)
+
+
+def wide(x: Any) -> Any:
+    """16-bit floats in float32, in which they are multiplied and summed."""
+    return x.astype("f4") if is_half(x.dtype) else x
+
+
+def convolve(
+    np: Any, x: Any, w: Any, b: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Any:  # fmt: skip
+    """conv2d on raw arrays, a chunk of the batch at a time."""
+    geometry = Geometry(tuple(x.shape), tuple(w.shape), stride, padding, dilation, groups)
+    (rows, cols), (n, k) = geometry.out, (x.shape[0], w.shape[0])
+    weight = wide(grouped_weight(w, groups))
+    y = np.empty((n, rows, cols, k), x.dtype)
+    for part in chunks(np, geometry, x.dtype.itemsize):
+        image = pad_image(np, channels_last(x[part]), padding)
+        product = np.matmul(wide(columns(np, image, geometry)), weight)
+        y[part] = product.transpose(1, 0, 2).reshape(-1, rows, cols, k)
+        if b is not None:
+            y[part] += b
+    return y.transpose(0, 3, 1, 2)
+
+
+def _fold_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    """vmap over images only: they join the batch. Over weights, which BLAS has no wider call for: a loop."""
+    if any(flags[1:]):
+        return loop(prim, level, values, flags, static)
+    n = shape_of(values[0])[1]
+    folded = fold(values[0], level.size, True)
+    if "x_shape" in static:
+        static = dict(static, x_shape=(level.size * n, *static["x_shape"][1:]))
+    y = bind(prim, (folded, *values[1:]), static)
+    return BIND.reshape(y, shape=(level.size, n, *y.shape[1:]))
+
+
+def _conv2d_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any) -> Any:
+    x, w, _ = primals
+    tx, tw, tb = tangents
+    parts = []
+    if tx is not None:
+        parts.append(xp.conv2d(tx, w, None, **static))
+    if tw is not None:
+        parts.append(xp.conv2d(x, tw, None, **static))
+    if tb is not None:
+        parts.append(xp.reshape(tb, shape=(1, tb.shape[0], 1, 1)))
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, w, x_shape, stride, padding, dilation, groups: xp.conv2d_input_grad(
+            g, w, x_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda xp, g, x, w_shape, stride, padding, dilation, groups: xp.conv2d_weight_grad(
+            x, g, w_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda xp, g: xp.sum(g, axis=(0, 2, 3)),
+    ),
+    jvp=_conv2d_jvp,
+    batch=_fold_batch,
+    promote="same",
+    promoted=slice(0, 2),
+)
+def conv2d(
+    np: Any, x: Any, w: Any, b: Any, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Any:  # fmt: skip
+    """y[n, k, i, j] = sum over c, r, s of x[n, c, i s + r d - p, j s + s d - p] w[k, c, r, s] + b[k].
+
+    x (N, C, H, W), w (K, C / groups, R, S), b (K,) or None -> (N, K, rows, cols), in channels-last memory.
+    """
+    return convolve(np, x, w, b, stride, padding, dilation, groups)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, w, stride, padding, dilation, groups: xp.conv2d(
+            g, w, None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda xp, g, y_grad, w_shape, stride, padding, dilation, groups: xp.conv2d_weight_grad(
+            g, y_grad, w_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+    ),
+    linear=(0, 1),
+    batch=_fold_batch,
+    promote="same",
+)
+def conv2d_input_grad(
+    np: Any, y_grad: Any, w: Any, *, x_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Any:
+    """The cotangent of conv2d's x: y_grad (N, K, rows, cols), w (K, C / groups, R, S) -> x_shape (N, C, H, W).
+
+    At stride 1 a convolution with the flipped weights; else the columns' cotangents are added back (col2im).
+    """
+    geometry = Geometry(x_shape, tuple(w.shape), stride, padding, dilation, groups)
+    n, c, h, wd = x_shape
+    k, cg, r, s = w.shape
+    back = tuple([d * (size - 1) - p for d, size, p in zip(dilation, (r, s), padding, strict=True)])
+    if stride == (1, 1) and min(back) >= 0:
+        flipped = w.reshape(groups, k // groups, cg, r, s)[:, :, :, ::-1, ::-1]
+        flipped = flipped.transpose(0, 2, 1, 3, 4).reshape(c, k // groups, r, s)
+        return convolve(np, y_grad, flipped, None, (1, 1), back, dilation, groups)
+    rows, cols = geometry.out
+    (sh, sw), (dh, dw), (ph, pw) = stride, dilation, padding
+    weight = wide(grouped_weight(w, groups).transpose(0, 2, 1))
+    x = np.empty((n, h, wd, c), y_grad.dtype)
+    for part in chunks(np, geometry, y_grad.dtype.itemsize):
+        pixels = wide(grouped_pixels(channels_last(y_grad[part]), groups))
+        cols_grad = np.matmul(pixels, weight).reshape(groups, -1, rows, cols, r, s, cg)
+        image = np.zeros((cols_grad.shape[1], *geometry.padded, groups, cg), cols_grad.dtype)
+        for i in range(r):
+            for j in range(s):
+                window = image[:, i * dh : i * dh + sh * rows : sh, j * dw : j * dw + sw * cols : sw]
+                window += cols_grad[:, :, :, :, i, j].transpose(1, 2, 3, 0, 4)
+        x[part] = image[:, ph : ph + h, pw : pw + wd].reshape(-1, h, wd, c)
+    return x.transpose(0, 3, 1, 2)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, y_grad, x_shape, stride, padding, dilation, groups: xp.conv2d_input_grad(
+            y_grad, g, x_shape=x_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+        lambda xp, g, x, stride, padding, dilation, groups: xp.conv2d(
+            x, g, None, stride=stride, padding=padding, dilation=dilation, groups=groups
+        ),
+    ),
+    linear=(0, 1),
+    promote="same",
+)
+def conv2d_weight_grad(
+    np: Any, x: Any, y_grad: Any, *, w_shape: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Any:
+    """The cotangent of conv2d's w: x (N, C, H, W), y_grad (N, K, rows, cols) -> w_shape (K, C / groups, R, S)."""
+    geometry = Geometry(tuple(x.shape), w_shape, stride, padding, dilation, groups)
+    k, cg, r, s = w_shape
+    total = np.zeros((groups, r * s * cg, k // groups), wide(x[:0]).dtype)
+    for part in chunks(np, geometry, x.dtype.itemsize):
+        image = pad_image(np, channels_last(x[part]), padding)
+        cols = wide(columns(np, image, geometry))
+        total += np.matmul(cols.transpose(0, 2, 1), wide(grouped_pixels(channels_last(y_grad[part]), groups)))
+    out = total.reshape(groups, r, s, cg, k // groups).transpose(0, 4, 3, 1, 2).reshape(w_shape)
+    return np.ascontiguousarray(out).astype(x.dtype, copy=False)

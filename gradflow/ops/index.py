@@ -1,0 +1,232 @@
+"""Indexing: `getitem` and its transpose `scatter_add`; picking one element along an axis, and placing it back.
+
+An index is a hashable `spec` beside positional index arrays. Each entry of a spec is an integer, None (a new axis), a
+triple (start, stop, step) for a slice, or ARRAY, which stands for the next of the arrays.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy
+
+from ..autograd.batch import pad_rank, shifted, spread
+from ..autograd.define import primitive
+from ..autograd.primitive import BIND, bind
+from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
+
+ARRAY = "array"
+Spec = tuple[Any, ...]
+
+
+def build(spec: Spec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The index NumPy understands."""
+    left = iter(arrays)
+    return tuple([slice(*e) if type(e) is tuple else next(left) if e is ARRAY else e for e in spec])
+
+
+def _batched_indices(level: Any, arrays: list[Any], flags: list[bool], like: Any) -> tuple[list[Any], int]:
+    """Index arrays with the hidden axis in front, an arange over that axis before them, and their visible rank."""
+    ndim = max([len(shape_of(a)) - f for a, f in zip(arrays, flags, strict=True)])
+    rows = numpy.arange(level.size).reshape(level.size, *(1,) * ndim)
+    padded = [pad_rank(a, ndim) if f else a for a, f in zip(arrays, flags, strict=True)]
+    return [backend_under(like).from_host(rows), *padded], ndim
+
+
+def _axes_before(spec: Spec) -> int:
+    """How many result axes precede the block of index-array axes (NumPy puts a split block in front)."""
+    advanced = [i for i, e in enumerate(spec) if e is ARRAY or type(e) is int]
+    contiguous = advanced == list(range(advanced[0], advanced[-1] + 1))
+    return advanced[0] if contiguous else 0
+
+
+def _getitem_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    x, *arrays = values
+    spec = static["spec"]
+    if not arrays:
+        return bind(prim, (x,), {"spec": ((None, None, None), *spec)})
+    indices, ndim = _batched_indices(level, arrays, flags[1:], x)
+    y = bind(prim, (spread(x, flags[0], level.size), *indices), {"spec": (ARRAY, *spec)})
+    lead = _axes_before(spec)
+    moved = (0, *range(1 + ndim, 1 + ndim + lead), *range(1, 1 + ndim), *range(1 + ndim + lead, len(y.shape)))
+    return BIND.transpose(y, axes=moved) if lead else y
+
+
+def _scatter_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    g, *arrays = values
+    spec, shape = static["spec"], (level.size, *static["shape"])
+    g = spread(g, flags[0], level.size)
+    if not arrays:
+        return bind(prim, (g,), {"spec": ((None, None, None), *spec), "shape": shape})
+    indices, ndim = _batched_indices(level, arrays, flags[1:], g)
+    lead = _axes_before(spec)
+    if lead:
+        back = (0, *range(1 + lead, 1 + lead + ndim), *range(1, 1 + lead), *range(1 + lead + ndim, len(g.shape)))
+        g = BIND.transpose(g, axes=back)
+    return bind(prim, (g, *indices), {"spec": (ARRAY, *spec), "shape": shape})
+
+
+@primitive(
+    vjps=(lambda xp, g, indices, x_shape, spec: xp.scatter_add(g, *indices, spec=spec, shape=x_shape),),
+    batch=_getitem_batch,
+    linear=(0,),
+    view=True,
+)
+def getitem(np: Any, x: Any, *indices: Any, spec: Spec) -> Any:
+    """x[index]: a view for slices and integers, a copy where index arrays take part."""
+    return x[build(spec, indices)]
+
+
+@primitive(
+    vjps=(lambda xp, g, indices, spec: xp.getitem(g, *indices, spec=spec),),
+    batch=_scatter_batch,
+    linear=(0,),
+)
+def scatter_add(np: Any, g: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with g added at an index, once for each time an element is named: the transpose of getitem."""
+    out = np.zeros(shape, g.dtype)
+    index = build(spec, indices)
+    if indices:
+        np.add.at(out, index, g)
+    else:
+        out[index] = g
+    return out
+
+
+def _expand(index: Any, axis: int) -> Any:
+    return index.reshape(*index.shape[:axis], 1, *index.shape[axis:])
+
+
+def _along_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    full = [spread(v, f, level.size) for v, f in zip(values, flags, strict=True)]
+    return bind(prim, tuple(full), dict(static, axis=static["axis"] + 1))
+
+
+@primitive(
+    vjps=(lambda xp, g, index, axis, x_shape: xp.place(g, index, axis=axis, n=x_shape[axis]), None),
+    batch=_along_batch,
+    linear=(0,),
+)
+def pick(np: Any, x: Any, index: Any, *, axis: int) -> Any:
+    """One element of x per position along `axis`, the one `index` names; `index` has x's shape without that axis."""
+    return np.take_along_axis(x, _expand(index, axis), axis).reshape(index.shape)
+
+
+@primitive(
+    vjps=(lambda xp, g, index, axis: xp.pick(g, index, axis=axis), None),
+    batch=_along_batch,
+    linear=(0,),
+)
+def place(np: Any, g: Any, index: Any, *, axis: int, n: int) -> Any:
+    """Zeros with g put where `index` says along a new axis of size n: the transpose of `pick`."""
+    steps = np.arange(n).reshape(n, *(1,) * (g.ndim - axis))
+    return np.where(steps == _expand(index, axis), _expand(g, axis), np.zeros((), g.dtype))
+
+
+# -- from Python's index to a spec --------------------------------------------------------------------------------------
+
+
+def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...]]:
+    """(spec, index arrays) of Python's `x[index]`, checked against x's shape.
+
+    Raises IndexError for an index out of range, too many indices, or a mask that does not fit.
+    """
+    shape = x.shape
+    entries = [_entry(e, op) for e in (index if isinstance(index, tuple) else (index,))]
+    used = sum([0 if e is None or e is Ellipsis else e.ndim if _is_mask(e) else 1 for e in entries])
+    dots = [i for i, e in enumerate(entries) if e is Ellipsis]
+    if used > len(shape) or len(dots) > 1:
+        what = f"{used} indices for {len(shape)} dimensions" if used > len(shape) else "more than one ellipsis"
+        raise IndexError(f"[{op}] {what} (x {tuple(shape)})")
+    if dots:
+        entries[dots[0] : dots[0] + 1] = [slice(None)] * (len(shape) - used)
+    spec: list[Any] = []
+    arrays: list[Any] = []
+    dim = 0
+    for e in entries:
+        if e is None:
+            spec.append(None)
+            continue
+        if isinstance(e, slice):
+            spec.append(_slice_entry(e, op))
+        elif isinstance(e, int):
+            if not -shape[dim] <= e < shape[dim]:
+                raise IndexError(
+                    f"[{op}] index {e} is out of range for dim {dim} of size {shape[dim]} (x {tuple(shape)})"
+                )
+            spec.append(e)
+        elif _is_mask(e):
+            if tuple(e.shape) != tuple(shape[dim : dim + e.ndim]):
+                raise IndexError(
+                    f"[{op}] a mask of shape {tuple(e.shape)} does not fit dimensions {dim} to {dim + e.ndim - 1} "
+                    f"of x {tuple(shape)}"
+                )
+            for positions in _nonzero(e, op):
+                spec.append(ARRAY)
+                arrays.append(positions)
+            dim += e.ndim - 1
+        else:
+            check_range(x, e, dim, op)
+            spec.append(ARRAY)
+            arrays.append(e)
+        dim += 1
+    backend = backend_under(x)
+    return tuple(spec), tuple(
+        [backend.from_host(a) if type(a) is numpy.ndarray and backend.array_type is not numpy.ndarray else a for a in arrays]
+    )  # fmt: skip
+
+
+def check_range(x: Any, index: Any, dim: int, op: str) -> None:
+    """Raise IndexError if an index array leaves the range of x's dimension `dim`: CuPy would wrap it silently."""
+    n = x.shape[dim]
+    raw = unwrap(index)
+    bad = backend_under(index).check_index(raw, -n, n)
+    if bad is not None:
+        raise IndexError(f"[{op}] index {bad} is out of range for dim {dim} of size {n} (x {tuple(x.shape)})")
+
+
+def _entry(e: Any, op: str) -> Any:
+    if e is None or e is Ellipsis or isinstance(e, slice):
+        return e
+    if isinstance(e, (bool, numpy.bool_)):
+        raise IndexError(f"[{op}] a single bool is no index here; use x[None] or a mask of x's shape")
+    if isinstance(e, (list, tuple)):
+        e = numpy.asarray([unwrap(v) for v in e]) if e else numpy.zeros(0, numpy.int64)
+    if hasattr(e, "dtype") and hasattr(e, "shape"):
+        if e.dtype.kind == "b" or e.dtype.kind == "i" and e.shape != ():
+            return e
+        if e.dtype.kind == "i" and (isinstance(e, numpy.generic) or not isinstance(e, Value)):
+            return int(e)
+        if e.dtype.kind == "i":
+            return e
+        raise IndexError(f"[{op}] an index array must be of a signed integer or bool dtype, got {e.dtype}")
+    try:
+        return operator.index(e)
+    except TypeError:
+        raise IndexError(f"[{op}] {type(e).__name__} is no index; use integers, slices, None, ... or arrays") from None
+
+
+def _slice_entry(e: slice, op: str) -> tuple[Any, Any, Any]:
+    try:
+        return tuple([None if v is None else operator.index(v) for v in (e.start, e.stop, e.step)])  # type: ignore[return-value]
+    except TypeError:
+        raise IndexError(f"[{op}] slice bounds must be integers or None, got {e}") from None
+
+
+def _is_mask(e: Any) -> bool:
+    return not isinstance(e, (int, slice)) and e is not None and e is not Ellipsis and e.dtype.kind == "b"
+
+
+def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
+    value = mask
+    while isinstance(value, Value):
+        if value.level.hides_axis:
+            raise TransformError(
+                f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
+            )
+        value = value.inner
+    return value.nonzero()
+
+
+__all__ = ["ARRAY", "build", "check_range", "getitem", "parse", "pick", "place", "scatter_add", "shifted"]

@@ -1,0 +1,148 @@
+"""2-D max pooling with a saved argmax.
+
+`max_pool2d` returns the maxima and, per window, which of its positions won; `pool_place` and `pool_pick` carry
+cotangents to the winners and values from them, and are each other's vjp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..autograd.batch import fold, spread
+from ..autograd.define import primitive
+from ..autograd.primitive import BIND, bind
+
+Pair = tuple[int, int]
+
+
+def _windows(out: tuple[int, ...], kernel: Pair, stride: Pair, dilation: Pair) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Per position in the window: its number, and the slice of the padded image it sees, one element per window."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * dilation[0], j * dilation[1]
+            rows = slice(top, top + stride[0] * (out[0] - 1) + 1, stride[0])
+            cols = slice(left, left + stride[1] * (out[1] - 1) + 1, stride[1])
+            yield i * kernel[1] + j, (slice(None), slice(None), rows, cols)
+
+
+def _padded(np: Any, x: Any, out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, fill: Any) -> Any:
+    """x with `fill` around it, as far as windows reach; x itself where they reach no further than x."""
+    need = [s * (o - 1) + d * (k - 1) + 1 for o, k, s, d in zip(out, kernel, stride, dilation, strict=True)]
+    (p, q), (h, w) = padding, x.shape[2:]
+    if not p and not q and need[0] <= h and need[1] <= w:
+        return x
+    shape = (x.shape[0], x.shape[1], max(need[0], h + p), max(need[1], w + q))
+    image = np.full((shape[0], shape[2], shape[3], shape[1]), fill, x.dtype).transpose(0, 3, 1, 2)
+    image[:, :, p : p + h, q : q + w] = x
+    return image
+
+
+def _lowest(dtype: Any) -> Any:
+    import numpy
+
+    if dtype.kind in "iu":
+        return numpy.iinfo(dtype).min
+    return False if dtype.kind == "b" else -numpy.inf
+
+
+def _batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    n = spread(values[0], flags[0], level.size).shape[1]
+    if "x_shape" in static:
+        static = dict(static, x_shape=(level.size * n, *static["x_shape"][1:]))
+    folded = [fold(v, level.size, f) for v, f in zip(values, flags, strict=True)]
+    out = bind(prim, tuple(folded), static)
+    back = [BIND.reshape(o, shape=(level.size, n, *o.shape[1:])) for o in (out if type(out) is tuple else (out,))]
+    return tuple(back) if type(out) is tuple else back[0]
+
+
+def _max_pool_vjp(
+    xp: Any, g: Any, y1: Any, x_shape: Any, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair
+) -> Any:
+    return xp.pool_place(
+        g, y1, x_shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation, out=out
+    )
+
+
+def _max_pool_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any) -> Any:
+    return xp.pool_pick(tangents[0], outs[1], **static), None
+
+
+@primitive(vjps=(_max_pool_vjp,), jvp=_max_pool_jvp, batch=_batch)
+def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair) -> Any:
+    """(largest element of each window, its position in the window) of x (N, C, H, W), each (N, C, *out).
+
+    Padding counts as -inf. The first of equal elements wins; NaN counts as largest.
+    """
+    image = _padded(np, x, out, kernel, stride, padding, dilation, _lowest(x.dtype))
+    few = kernel[0] * kernel[1] <= 256
+    best = where = None
+    for position, window in _windows(out, kernel, stride, dilation):
+        seen = image[window]
+        if best is None:
+            best = np.array(seen, order="K")
+            where = np.zeros_like(best, dtype="u1" if few else "i4")
+            continue
+        better = ~(seen <= best) & (best == best)
+        np.copyto(best, seen, where=better)
+        where[better] = position
+    return best, where
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, where, kernel, stride, padding, dilation, out: xp.pool_pick(
+            g, where, kernel=kernel, stride=stride, padding=padding, dilation=dilation, out=out
+        ),
+        None,
+    ),
+    batch=_batch,
+    linear=(0,),
+)
+def pool_place(
+    np: Any,
+    g: Any,
+    where: Any,
+    *,
+    x_shape: tuple[int, ...],
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    out: Pair,
+) -> Any:
+    """Zeros of x_shape with each window's g added at the position that won."""
+    n, c, h, w = x_shape
+    p, q = padding
+    need = [s * (o - 1) + d * (k - 1) + 1 for o, k, s, d in zip(out, kernel, stride, dilation, strict=True)]
+    rows, cols = max(need[0], h + p), max(need[1], w + q)
+    image = np.zeros((n, rows, cols, c), g.dtype).transpose(0, 3, 1, 2)
+    apart = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
+    for position, window in _windows(out, kernel, stride, dilation):
+        won = where == position
+        if apart:
+            np.copyto(image[window], g, where=won)
+        else:
+            image[window] += np.where(won, g, np.zeros((), g.dtype))
+    return image[:, :, p : p + h, q : q + w]
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, where, x_shape, kernel, stride, padding, dilation, out: xp.pool_place(
+            g, where, x_shape=x_shape, kernel=kernel, stride=stride, padding=padding, dilation=dilation, out=out
+        ),
+        None,
+    ),
+    batch=_batch,
+    linear=(0,),
+)
+def pool_pick(
+    np: Any, x: Any, where: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair
+) -> Any:
+    """Per window, the element of x at the position `where` names: the transpose of `pool_place`."""
+    image = _padded(np, x, out, kernel, stride, padding, dilation, 0)
+    y = np.zeros_like(where, dtype=x.dtype)
+    for position, window in _windows(out, kernel, stride, dilation):
+        np.copyto(y, image[window], where=where == position)
+    return y

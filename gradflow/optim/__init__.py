@@ -1,0 +1,7 @@
+"""Optimisers, with PyTorch's signatures and trajectories."""
+
+from .adam import Adam
+from .optimizer import Optimizer
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer"]

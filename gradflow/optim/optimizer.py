@@ -1,0 +1,127 @@
+"""`Optimizer`: parameter groups, and the state each parameter has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..autograd.grad_mode import enable_grad
+from ..autograd.value import Value, backend_under, next_sequence
+from ..creation import tensor
+from ..tensor import Tensor
+
+
+class Optimizer:
+    """Base of optimisers. `params` are parameters, or dicts of parameters with options of their own.
+
+    A subclass defines `update(arrays, group, state)`: raw parameter and gradient arrays in, the parameter changed in
+    place. State arrays are raw too, on the parameter's device.
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Value):
+            raise TypeError("[optim] params must be an iterable of tensors or dicts, got one tensor")
+        given = list(params)
+        if not given:
+            raise ValueError("[optim] got no parameters")
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self.state: dict[Any, dict[str, Any]] = {}
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, group: dict[str, Any]) -> None:
+        """Add parameters with options of their own."""
+        params = group["params"]
+        params = [params] if isinstance(params, Value) else list(params)
+        held = {id(p) for g in self.param_groups for p in g["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"[optim] can only optimise tensors, got {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError("[optim] can only optimise leaves, got a recorded result; use detach()")
+            if id(p) in held:
+                raise ValueError("[optim] a parameter is in two groups")
+            held.add(id(p))
+        self.param_groups.append({**self.defaults, **group, "params": params})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none or p.grad is None:
+                    p.grad = None
+                else:
+                    p.grad.zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change every parameter that has a gradient. A closure computes the loss again and returns it."""
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                backend = backend_under(p)
+                if backend_under(p.grad) is not backend:
+                    raise RuntimeError(f"[optim] a parameter is on {p.device}, its gradient on {p.grad.device}")
+                state = self.state.setdefault(p, {})
+                if backend.guard is None:
+                    self.update(backend.module, p.inner, p.grad.inner, group, state)
+                else:
+                    with backend.guard:
+                        self.update(backend.module, p.inner, p.grad.inner, group, state)
+                p.version[0] = next_sequence()
+        return loss
+
+    def update(self, np: Any, w: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Change the array w in place by its gradient g, which must not be changed."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Options and state, with parameters numbered in the order of the groups, as PyTorch numbers them."""
+        numbers = {id(p): i for i, p in enumerate(self._params())}
+        groups = []
+        for group in self.param_groups:
+            options = {k: v for k, v in group.items() if k != "params"}
+            groups.append({**options, "params": [numbers[id(p)] for p in group["params"]]})
+        state = {
+            numbers[id(p)]: {k: tensor(v, device=p.device) if hasattr(v, "dtype") else v for k, v in held.items()}
+            for p, held in self.state.items()
+        }
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned, for parameters in the same order."""
+        groups = state_dict["param_groups"]
+        sizes = [len(g["params"]) for g in groups]
+        if sizes != [len(g["params"]) for g in self.param_groups]:
+            raise ValueError(f"[optim] the saved groups have {sizes} parameters, which is not what this optimiser has")
+        for mine, saved in zip(self.param_groups, groups, strict=True):
+            mine.update({k: v for k, v in saved.items() if k != "params"})
+        params = self._params()
+        self.state = {}
+        for i, held in state_dict["state"].items():
+            p = params[int(i)]
+            self.state[p] = {
+                k: tensor(v, device=p.device).inner if isinstance(v, Value) or hasattr(v, "dtype") else v
+                for k, v in held.items()
+            }
+
+    def _params(self) -> list[Any]:
+        return [p for group in self.param_groups for p in group["params"]]
+
+    def __repr__(self) -> str:
+        groups = [", ".join([f"{k}={v}" for k, v in g.items() if k != "params"]) for g in self.param_groups]
+        return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def not_negative(name: str, **options: float) -> None:
+    """Raise ValueError for a negative option."""
+    for option, value in options.items():
+        if not value >= 0:
+            raise ValueError(f"[{name}] {option} must not be negative, got {value}")

@@ -1,0 +1,62 @@
+"""Fixtures that all tests can use."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `fake_cupy`, whichever import mode pytest runs in
+
+import fake_cupy
+
+from gradflow.backend import device as devices
+from gradflow.backend import diagnose
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """A machine with two GPUs that are not there: `import cupy` gives a stand-in (see `fake_cupy`).
+
+    Call it to have another machine, with the fields of `fake_cupy.World`: `fake_cuda(devices=1, missing=("nvrtc",))`.
+    It returns the stand-in module; `.world` of that is the machine.
+    """
+
+    def machine(**options: Any) -> Any:
+        module = fake_cupy.build(**options)
+        pathfinder = types.ModuleType("cuda.pathfinder")
+        headers = None if "headers" in module.world.missing else "/fake/include"
+        pathfinder.find_nvidia_header_directory = lambda name: headers  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "cupy", module)
+        monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
+        monkeypatch.setitem(sys.modules, "cuda.pathfinder", pathfinder)
+        monkeypatch.setattr(diagnose, "driver_version", lambda: module.world.driver)
+        devices.forget_devices()
+        return module
+
+    monkeypatch.delenv("GRADFLOW_DEVICE", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    machine(devices=2)
+    yield machine
+    monkeypatch.undo()
+    devices.forget_devices()
+
+
+@pytest.fixture
+def no_cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """A machine without CuPy and without a driver; call it with a driver's version for one that has a driver."""
+
+    def driver(version: int) -> None:
+        monkeypatch.setattr(diagnose, "driver_version", lambda: version)
+        devices.forget_devices()
+
+    monkeypatch.delenv("GRADFLOW_DEVICE", raising=False)
+    monkeypatch.setitem(sys.modules, "cupy", None)  # type: ignore[arg-type]
+    driver(0)
+    yield driver
+    monkeypatch.undo()
+    devices.forget_devices()

@@ -1,0 +1,229 @@
+"""The fake's GPUs: devices, streams, events, pinned memory, and what may be wrong with them."""
+
+from __future__ import annotations
+
+import threading
+import types
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+POISON = 0xCD  # what freed pinned memory is filled with
+
+
+@dataclass
+class World:
+    """The machine to pretend to be.
+
+    `driver` and `runtime` are versions as CUDA gives them (0: no driver is loaded). `missing` names what cannot be
+    loaded: "nvrtc", "cublas", "headers". `pinned_limit` is how many bytes of pinned memory there are. `memory_error`
+    is raised when the GPU is given data.
+    """
+
+    devices: int = 1
+    driver: int = 13000
+    runtime: int = 13020
+    capability: tuple[int, int] = (9, 0)
+    missing: tuple[str, ...] = ()
+    status: int = 0
+    pinned_limit: int = 1 << 40
+    memory_error: Exception | None = None
+
+    started: int = 0  # copies given to the device
+    finished: int = 0
+    waiting: list[Callable[[], None]] = field(default_factory=list)
+    blocks: list[np.ndarray] = field(default_factory=list)  # pinned memory, in use or not
+    free: list[np.ndarray] = field(default_factory=list)
+    waits: int = 0  # how often the host waited for the device
+
+    def finish(self) -> None:
+        """Do the copies that were given to the device, in order."""
+        while self.waiting:
+            self.waiting.pop(0)()
+            self.finished += 1
+
+    def pinned_block(self, address: int) -> np.ndarray | None:
+        """The block of pinned memory an address lies in, if any."""
+        for block in self.blocks:
+            if block.ctypes.data <= address < block.ctypes.data + block.nbytes:
+                return block
+        return None
+
+
+_world = World()
+_local = threading.local()
+
+
+def enter(world: World) -> World:
+    """Make `world` the one that arrays live in."""
+    global _world
+    _world = world
+    _local.__dict__.clear()
+    return world
+
+
+def world() -> World:
+    return _world
+
+
+def current_device() -> int:
+    return getattr(_local, "device", 0)
+
+
+class CUDARuntimeError(RuntimeError):
+    """CUDA's error `status`."""
+
+    NAMES = {
+        2: "cudaErrorMemoryAllocation: out of memory",
+        35: "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version",
+        100: "cudaErrorNoDevice: no CUDA-capable device is detected",
+        101: "cudaErrorInvalidDevice: invalid device ordinal",
+    }
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(self.NAMES.get(status, f"cudaError{status}: error {status}"))
+
+
+class Device:
+    """One GPU; as a context, the current one. The device to return to is kept on a stack per thread."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.id = current_device() if device is None else int(getattr(device, "id", device))
+
+    def use(self) -> Device:
+        if not 0 <= self.id < _world.devices:
+            raise CUDARuntimeError(101)
+        _local.device = self.id
+        return self
+
+    def __enter__(self) -> Device:
+        _local.__dict__.setdefault("stack", []).append(current_device())
+        return self.use()
+
+    def __exit__(self, *_: object) -> None:
+        _local.device = _local.stack.pop()
+
+    def synchronize(self) -> None:
+        _world.waits += 1
+        _world.finish()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+
+class Event:
+    """A point in the work given to the device."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.position = 0
+
+    def record(self, stream: Any = None) -> None:
+        self.position = _world.started
+
+    @property
+    def done(self) -> bool:
+        return _world.finished >= self.position
+
+    def synchronize(self) -> None:
+        Device().synchronize()
+
+
+class Stream:
+    """The one stream there is."""
+
+    ptr = 0
+
+    def synchronize(self) -> None:
+        Device().synchronize()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
+
+
+Stream.null = Stream()  # type: ignore[attr-defined]
+
+
+class PinnedMemoryPointer(np.ndarray):
+    """A block of pinned memory. Letting go of it returns the block to the pool at once, whoever still copies."""
+
+
+def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
+    """At least `size` bytes: blocks are powers of two, as CuPy's pool makes them."""
+    here = _world
+    size = 1 << max(9, (size - 1).bit_length())
+    block = next((b for b in here.free if b.nbytes == size), None)
+    if block is None:
+        if size > here.pinned_limit - sum(b.nbytes for b in here.blocks):
+            raise CUDARuntimeError(2)
+        block = np.full(size, POISON, np.uint8)
+        here.blocks.append(block)
+    else:
+        here.free = [b for b in here.free if b is not block]
+    pointer = block.view(PinnedMemoryPointer)
+    weakref.finalize(pointer, _give_back, here, block)
+    return pointer
+
+
+def _give_back(owner: World, block: np.ndarray) -> None:
+    block.fill(POISON)
+    owner.free.append(block)
+
+
+def namespace(here: World) -> types.SimpleNamespace:
+    """What is `cupy.cuda`."""
+
+    def device_count() -> int:
+        if here.status:
+            raise CUDARuntimeError(here.status)
+        if here.driver < here.runtime // 1000 * 1000:
+            raise CUDARuntimeError(35)
+        if here.devices == 0:
+            raise CUDARuntimeError(100)
+        return here.devices
+
+    def properties(index: int) -> dict[str, Any]:
+        major, minor = here.capability
+        return {"name": f"Fake GPU {index}".encode(), "major": major, "minor": minor, "totalGlobalMem": 80 << 30}
+
+    def version() -> tuple[int, int]:
+        if "nvrtc" in here.missing:
+            raise RuntimeError('Failure finding "libnvrtc.so.13": No such file: libnvrtc.so.13')
+        return divmod(here.runtime // 10, 100)
+
+    class Cuda(types.SimpleNamespace):
+        @property
+        def cublas(self) -> Any:
+            if "cublas" in here.missing:
+                raise ImportError("libcublas.so.13: cannot open shared object file: No such file or directory")
+            return types.SimpleNamespace(getVersion=lambda handle: 130000)
+
+    return Cuda(
+        Device=Device,
+        Event=Event,
+        Stream=Stream,
+        PinnedMemoryPointer=PinnedMemoryPointer,
+        alloc_pinned_memory=alloc_pinned_memory,
+        get_current_stream=lambda: Stream.null,  # type: ignore[attr-defined]
+        is_available=lambda: here.devices > 0 and here.driver > 0,
+        nvrtc=types.SimpleNamespace(getVersion=version),
+        runtime=types.SimpleNamespace(
+            CUDARuntimeError=CUDARuntimeError,
+            getDeviceCount=device_count,
+            getDeviceProperties=properties,
+            driverGetVersion=lambda: here.driver,
+            runtimeGetVersion=lambda: here.runtime,
+            getDevice=current_device,
+        ),
+    )
