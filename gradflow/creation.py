@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .autograd.tape import MAIN
-from .autograd.value import Value, make, unwrap
+from .autograd.value import Value, make
 from .backend.device import DeviceLike, backend_of, get_backend
 from .backend.dtypes import as_dtype, get_default_dtype, is_floating
 from .ops import random as rng
@@ -157,17 +157,12 @@ def manual_seed(seed: int) -> rng.Generator:
     return rng.default_generator.manual_seed(seed)
 
 
-def _random(op: str, shape: tuple[int, ...], make_: Any, words: int, generator: Any, dtype: Any, device: Any, grad: bool) -> Tensor:
-    key = (generator or rng.default_generator).key(words)
+def _random(
+    op: str, size: tuple[int, ...], numbers: Any, words: Any, generator: Any, dtype: Any, device: Any, grad: bool
+) -> Tensor:  # fmt: skip
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return tensor(make_(key, shape, dtype), device=device, requires_grad=grad)
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for n in shape:
-        count *= n
-    return count
+    value = rng.draw(op, numbers, words, size, dtype, device, generator)
+    return value.requires_grad_() if grad else value  # type: ignore[no-any-return]
 
 
 def rand(
@@ -175,8 +170,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    shape = _sizes(size)
-    return _random("rand", shape, rng.uniform, _count(shape), generator, dtype, device, requires_grad)
+    return _random("rand", _sizes(size), rng.uniform, int, generator, dtype, device, requires_grad)
 
 
 def randn(
@@ -184,28 +178,35 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard normal."""
-    shape = _sizes(size)
-    return _random("randn", shape, rng.normal, rng.normal_words(_count(shape)), generator, dtype, device, requires_grad)
+    return _random("randn", _sizes(size), rng.normal, rng.normal_words, generator, dtype, device, requires_grad)
 
 
-def randint(low: int, high: Any, size: Any = None, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None) -> Tensor:
+def randint(
+    low: int, high: Any, size: Any = None, *, generator: rng.Generator | None = None, dtype: Any = np.int64,
+    device: DeviceLike = None,
+) -> Tensor:  # fmt: skip
     """Integers in [low, high); randint(high, size) starts at 0."""
     if size is None:
         low, high, size = 0, low, high
     if high <= low:
         raise ValueError(f"[randint] needs low < high, got {low} and {high}")
-    shape = tuple(size)
-    key = (generator or rng.default_generator).key(_count(shape))
-    return tensor(rng.integers(key, shape, low, high).astype(as_dtype(dtype)), device=device)
+
+    def numbers(key: Any, shape: tuple[int, ...], kind: Any) -> Any:
+        return rng.integers(key, shape, low, high).astype(kind)
+
+    return _random("randint", tuple(size), numbers, int, generator, dtype, device, False)
 
 
 def randperm(n: int, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-    key = (generator or rng.default_generator).key(n)
-    return tensor(rng.permutation(key, n).astype(as_dtype(dtype)), device=device)
+
+    def numbers(key: Any, shape: tuple[int, ...], kind: Any) -> Any:
+        return rng.permutation(key, shape).astype(kind)
+
+    return _random("randperm", (n,), numbers, int, generator, dtype, device, False)
 
 
 __all__ = [
     "arange", "as_tensor", "empty", "eye", "from_numpy", "full", "manual_seed", "ones", "ones_like", "rand", "randint",
-    "randn", "randperm", "tensor", "unwrap", "zeros", "zeros_like",
+    "randn", "randperm", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -181,7 +181,7 @@ def reshape(x: Any, *sizes: Any) -> Any:
     wild = target.count(-1)
     fits = known == total if not wild else wild == 1 and known > 0 and total % known == 0
     if not fits or [n for n in target if n < -1]:
-        raise ValueError(f"[reshape] {total} elements do not fit the shape {target} (x {tuple(x.shape)})")
+        raise ValueError(f"[reshape] x {tuple(x.shape)} has {total} elements and cannot take the shape {target}")
     return shape.reshape(x, shape=tuple([total // known if n == -1 else n for n in target]))
 
 
@@ -253,7 +253,7 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     for i, t in enumerate(tensors):
         if t.ndim != first.ndim or any(a != b for k, (a, b) in enumerate(zip(t.shape, first.shape, strict=True)) if k != d):
             raise ValueError(
-                f"[cat] tensor {i} {tuple(t.shape)} and tensor 0 {tuple(first.shape)} may differ in dim {dim} only"
+                f"[cat] tensor 0 {tuple(first.shape)} and tensor {i} {tuple(t.shape)} may differ in dim {dim} only"
             )
     return shape.cat(*tensors, axis=d)
 

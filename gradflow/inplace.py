@@ -123,7 +123,7 @@ class InPlace:
 
 
 def _recording(x: Any) -> bool:
-    return bool(x.requires_grad) and MODE.cutoff < 0
+    return bool(x.tracked) and MODE.cutoff < 0
 
 
 def _check_leaf(x: Any, op: str) -> None:
@@ -148,7 +148,7 @@ def _check_source(value: Any, op: str) -> Any:
         return value
     if value.level is not MAIN:
         raise TransformError(
-            f"[{op}] a value inside {value.level.name} cannot be written into a tensor outside of it; return it"
+            f"[{op}] a value inside {value.level.name} cannot be written in place into a tensor outside; return it"
         )
     if _recording(value):
         raise RuntimeError(

@@ -32,6 +32,6 @@ def show(x: Any) -> str:
         extra.append(f"dtype={array.dtype}")
     if x.grad_fn is not None:
         extra.append(f"grad_fn=<{x.grad_fn.name()}>")
-    elif x.requires_grad:
+    elif x.tracked:
         extra.append("requires_grad=True")
     return f"tensor({', '.join([body, *extra])})"

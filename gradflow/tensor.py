@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,6 +64,15 @@ class Tensor(InPlace, Value):
     def output_nr(self) -> int:
         """Which output of `grad_fn` it is."""
         return self.edge[1] if isinstance(self.edge, tuple) else 0
+
+    @property
+    def requires_grad(self) -> Any:
+        """Whether operations on it are recorded. Assignable on leaves."""
+        return self.tracked
+
+    @requires_grad.setter
+    def requires_grad(self, value: Any) -> None:
+        self.requires_grad_(value)
 
     @property
     def data(self) -> Tensor:
@@ -202,11 +212,11 @@ class Tensor(InPlace, Value):
         """Have operations on this leaf recorded from now on, or not any more."""
         if self.edge is not None:
             if not requires_grad:
-                raise RuntimeError(f"[requires_grad_] a result of {self.grad_fn} is not a leaf; use detach()")
+                raise RuntimeError(f"[requires_grad] a result of {self.grad_fn} is not a leaf; use detach()")
             return self
         if requires_grad and not is_floating(self.dtype):
-            raise TypeError(f"[requires_grad_] only floating tensors can require gradients, got {self.dtype}")
-        self.requires_grad = True if requires_grad else False
+            raise TypeError(f"[requires_grad] only floating tensors can require gradients, got {self.dtype}")
+        self.tracked = True if requires_grad else False
         return self
 
     def backward(
@@ -223,32 +233,26 @@ class Tensor(InPlace, Value):
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
         """Call hook(gradient) when this tensor's gradient is complete; a returned tensor takes its place."""
-        if not self.requires_grad:
-            raise RuntimeError("[register_hook] the tensor does not require grad, so no gradient will arrive")
-        node = self.grad_fn
-        if node is None:
-            self.hooks = self.hooks or []
-            hooks = self.hooks
-        else:
-            node.hooks = node.hooks or {}
-            hooks = node.hooks.setdefault(self.output_nr, [])
+        hooks = self._hooks("register_hook")
         hooks.append(hook)
         return Handle(hooks, hook)
 
+    def _hooks(self, op: str) -> list[Any]:
+        """The list of this tensor's hooks: a leaf's own, a result's at its node."""
+        if not self.tracked:
+            raise RuntimeError(f"[{op}] the tensor does not require grad, so no gradient will arrive")
+        node = self.grad_fn
+        if node is None:
+            self.hooks = self.hooks or []
+            return self.hooks
+        node.hooks = node.hooks or {}
+        return node.hooks.setdefault(self.output_nr, [])
+
     def retain_grad(self) -> None:
         """Keep this result's gradient in `.grad`, as leaves do."""
-        import weakref
-
-        if self.is_leaf:
-            return
-        me = weakref.ref(self)  # the hook hangs on the node, which this tensor holds: no cycle
-
-        def keep(g: Tensor) -> None:
-            kept = me()
-            if kept is not None:
-                kept.grad = g if kept.grad is None else kept.grad + g
-
-        self.register_hook(keep)
+        hooks = self._hooks("retain_grad")
+        if not self.is_leaf and not any([isinstance(h, KeepGrad) and h.tensor() is self for h in hooks]):
+            hooks.append(KeepGrad(self))
 
     # -- operators ----------------------------------------------------------------------------------------------------
 
@@ -298,7 +302,7 @@ class Tensor(InPlace, Value):
 
     def __bool__(self) -> Any:
         if self.size_ != 1:
-            raise ValueError(f"[bool] a tensor of shape {tuple(self.shape)} has no truth value; use .any() or .all()")
+            raise ValueError(f"[bool] a tensor of shape {tuple(self.shape)} is ambiguous as one truth value; use .any() or .all()")
         return True if self._plain("bool").item() else False
 
     def __float__(self) -> Any:
@@ -315,7 +319,7 @@ class Tensor(InPlace, Value):
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if self.edge is not None:
             raise RuntimeError(f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()")
-        copy = make(self.inner.copy(), self.level, requires_grad=self.requires_grad)
+        copy = make(self.inner.copy(), self.level, requires_grad=self.tracked)
         copy.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
         memo[id(self)] = copy
         return copy  # type: ignore[no-any-return]
@@ -353,6 +357,18 @@ class Tensor(InPlace, Value):
     def all(self) -> Tensor:
         """Whether every element is true (not zero)."""
         return BIND.amin(E.not_equal(self, 0)) if self.size_ else BIND.equal(BIND.sum(self), 0)  # type: ignore[no-any-return]
+
+
+class KeepGrad:
+    """The hook of `retain_grad`. It hangs on the node, which the tensor holds, and so holds the tensor weakly."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.tensor()
+        if tensor is not None:
+            tensor.grad = g if tensor.grad is None else tensor.grad + g
 
 
 class Handle:

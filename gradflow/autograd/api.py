@@ -21,9 +21,9 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
         raise TypeError(f"[{op}] expected a tensor, got {type(y).__name__}")
     if y.level is not MAIN:
         raise TransformError(f"[{op}] cannot run inside {y.level.name}; use gf.func.grad or gf.func.vjp there")
-    if not y.requires_grad:
+    if not y.tracked:
         raise GraphError(
-            f"[{op}] the tensor does not require grad: nothing it was computed from does, or it was made under no_grad()"
+            f"[{op}] the tensor has requires_grad=False: so has all it was computed from, or it was made under no_grad()"
         )
     backend = backend_under(y)
     if gradient is None:
@@ -113,7 +113,7 @@ def grad(
 def _check_input(op: str, x: Any) -> None:
     if not isinstance(x, Value):
         raise TypeError(f"[{op}] inputs must be tensors, got {type(x).__name__}")
-    if not x.requires_grad:
+    if not x.tracked:
         raise GraphError(f"[{op}] an input {tuple(x.shape)} does not require grad")
 
 

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
+import numpy as np
+
+from ..backend.base import guarded
 from ..backend.dtypes import is_floating
 from .grad_mode import MODE
 from .primitive import BIND, raw_over
 from .tape import MAIN, Edge, Node
-from .value import Value, backend_under, make, newest_depth, next_sequence, unwrap
+from .value import Value, backend_under, make, next_sequence, unwrap
 
 
 class GraphError(RuntimeError):
@@ -51,12 +54,24 @@ def check_saved(node: Node) -> None:
             f"[{node.name()}] the values it saved were freed by an earlier backward pass (made at {node.place()}); "
             "pass retain_graph=True to the earlier one"
         )
-    for counter in node.counters:
-        if counter[0] > node.seq:
+    for i, counter in enumerate(node.counters):
+        if counter is not None and counter[0] > node.seq:
             raise GraphError(
-                f"[{node.name()}] a value it needs for the backward pass was changed in place after it was used at "
-                f"{node.place()}; change a clone() instead, or do so after backward()"
+                f"[{node.name()}] {_origin(node, i)} is needed for the backward pass but was changed in place after it "
+                f"was used at {node.place()}; change a clone() instead, or do so after backward()"
             )
+
+
+def _origin(node: Node, i: int) -> str:
+    """What a node's i-th input or, after those, output is, and where it was made."""
+    if i >= len(node.edges):
+        return f"its output, made at {node.place()},"
+    edge = node.edges[i]
+    shape = tuple(node.shapes[i])
+    if edge is None or isinstance(edge, Value):
+        return f"its input {i} {shape}, {'a leaf' if edge is not None else 'which does not require grad'},"
+    made = edge if type(edge) is Node else edge[0]
+    return f"its input {i} {shape}, the output of {made.name()} made at {made.place()},"
 
 
 def arguments(plan: Sequence[tuple[str, Any]], saved: Any, gs: Sequence[Any], needs: Any) -> list[Any]:
@@ -90,8 +105,8 @@ def arguments(plan: Sequence[tuple[str, Any]], saved: Any, gs: Sequence[Any], ne
     return values
 
 
-def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[Edge, Any, bool]]:
-    """One node's vjps: (edge, cotangent, whether the cotangent's buffer is nobody else's) per input that wants one.
+def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[Edge, Any]]:
+    """One node's vjps: (edge, cotangent) per input that wants one.
 
     On raw arrays with the raw namespace, unless something records: `relink`, lower levels, or cotangents that are
     values. Cotangents leave with the shape and dtype of the input they belong to.
@@ -107,7 +122,7 @@ def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[
         results = prim.joint(xp, *arguments(prim.joint_plan, saved, gs, needs))
         for i, (edge, g) in enumerate(zip(node.edges, results, strict=True)):
             if edge is not None and g is not None:
-                yield edge, fit(xp, g, node.shapes[i], node.dtypes[i]), False
+                yield edge, fit(xp, g, node.shapes[i], node.dtypes[i])
         return
     for i, (vjp, plan) in enumerate(zip(prim.vjps, prim.plans, strict=True)):
         edge = node.edges[i]
@@ -116,13 +131,15 @@ def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[
         assert plan is not None
         g = vjp(xp, *arguments(plan, saved, gs, None))
         if g is not None:
-            yield edge, fit(xp, g, node.shapes[i], node.dtypes[i]), False
+            yield edge, fit(xp, g, node.shapes[i], node.dtypes[i])
 
 
 def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     """Sum a cotangent over broadcast axes and cast it to its input's dtype: the one place where either happens."""
     if isinstance(g, Value):
         xp = BIND
+    elif isinstance(g, np.generic):  # what NumPy's operators make of 0-d arrays
+        g = np.asarray(g)
     if g.shape != shape:
         lead = g.ndim - len(shape)
         axes = (*range(lead), *[i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1])
@@ -165,7 +182,8 @@ class Pass:
         if isinstance(held, Value) or isinstance(g, Value):
             return BIND.add(held, g)
         if key in self.owned:
-            held += g
+            with guarded(backend_under(held)):
+                held += g
             return held
         self.owned.add(key)
         return raw_over(backend_under(held)).add(held, g)
@@ -183,8 +201,13 @@ class Pass:
                 for i in range(node.nout):
                     if (node, i) in targets and gs[i] is not None:
                         targets[node, i] = gs[i]
-            for edge, g, _ in pull(node, gs, self.relink):
-                self.send(edge, g)
+            if node.raw is None or node.raw.backend.guard is None:
+                for edge, g in pull(node, gs, self.relink):
+                    self.send(edge, g)
+            else:
+                with node.raw.backend.guard:
+                    for edge, g in list(pull(node, gs, self.relink)):
+                        self.send(edge, g)
             if not retain:
                 node.free()
         for leaf, g in self.leaves.items():
@@ -198,7 +221,10 @@ class Pass:
             if result is None:
                 continue
             if not isinstance(result, Value) or result.shape != given.shape:
-                raise GraphError(f"[hook] must return None or a tensor of shape {given.shape}, got {result!r}")
+                raise GraphError(
+                    f"[hook] must return None or a tensor of shape {tuple(given.shape)}, got "
+                    f"{tuple(result.shape) if isinstance(result, Value) else type(result).__name__}"
+                )
             g = result if self.relink or result.level is not self.level else result.inner
         return g
 
@@ -252,7 +278,7 @@ def run_backward(
     walk = Pass(level, create_graph, needed)
     was = MODE.cutoff
     if level is MAIN:
-        MODE.cutoff = MODE.base if create_graph else newest_depth[0]
+        MODE.cutoff = MODE.base if create_graph else max(MODE.cutoff, MODE.depth)
     try:
         for y, g in roots:
             walk.send(_edge(y), g)
@@ -281,12 +307,17 @@ def _edge(y: Value) -> Edge:
 def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
     """Add a cotangent to a leaf's gradient, which is the leaf's own, dense, and of its dtype."""
     if create_graph:
-        leaf.grad = g if leaf.grad is None else BIND.add(leaf.grad, g)
+        leaf.grad = BIND.copy(g) if leaf.grad is None else BIND.add(leaf.grad, g)
         return
     g = unwrap(g)
+    with guarded(backend_under(leaf)):
+        _accumulate(leaf, g)
+
+
+def _accumulate(leaf: Value, g: Any) -> None:
     if leaf.grad is None:
         leaf.grad = make(g.copy(order="K"), leaf.level)
-    elif leaf.grad.requires_grad:  # a gradient with a history of its own: left as it is for those who hold it
+    elif leaf.grad.tracked:  # a gradient with a history of its own: left as it is for those who hold it
         leaf.grad = make(leaf.grad.inner + g, leaf.level)
     else:
         leaf.grad.inner += g

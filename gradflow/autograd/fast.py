@@ -35,6 +35,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
     keep_a = tuple([keep(0) for keep, _ in keeps])
     keep_b = tuple([keep(1) for keep, _ in keeps])
     keep_y = tuple([0 in outs for _, outs in keeps])
+    constant = not prim.vjps
 
     def call(a: Any, b: Any, /) -> Any:
         x: Any
@@ -43,12 +44,12 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
             if a.level is not main:
                 return bind(prim, (a, b), _NO_STATIC)
             x = a.inner
-            which = 1 if a.requires_grad else 0
+            which = 1 if a.tracked else 0
             if isinstance(b, Value):
                 y = b.inner
                 if b.level is not main or type(y) is not ndarray or x.dtype is not y.dtype:
                     return bind(prim, (a, b), _NO_STATIC)
-                if b.requires_grad:
+                if b.tracked:
                     which += 2
             elif type(b) is float or type(b) is int:
                 y = b
@@ -56,7 +57,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
                 return bind(prim, (a, b), _NO_STATIC)
         elif (type(a) is float or type(a) is int) and isinstance(b, Value) and b.level is main:
             x, y = b.inner, a  # only to look at the array
-            which = 2 if b.requires_grad else 0
+            which = 2 if b.tracked else 0
         else:
             return bind(prim, (a, b), _NO_STATIC)
         dtype = x.dtype
@@ -75,9 +76,9 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         t.level = main
         t.grad = t.hooks = t.aux = None
         t.version = [0]
-        if not which or MODE.cutoff >= 0:
+        if not which or constant or MODE.cutoff >= 0:
             t.edge = None
-            t.requires_grad = False
+            t.tracked = False
             return t
         n = new_node(Node)
         n.prim = prim
@@ -100,8 +101,11 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         if ka or kb or ko:
             n.args = (x if ka else None, y if kb else None)
             n.outs = (out if ko else None,)
-            counters = [v.version for v, k in ((a, ka), (b, kb), (t, ko)) if k and isinstance(v, Value)]
-            n.counters = counters
+            n.counters = (
+                a.version if ka and isinstance(a, Value) else None,
+                b.version if kb and isinstance(b, Value) else None,
+                t.version if ko else None,
+            )
         else:
             n.args = n.outs = n.counters = ()
         frame = getframe(1)
@@ -110,7 +114,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         )
         n.seq = next_sequence()
         t.edge = n
-        t.requires_grad = True
+        t.tracked = True
         return t
 
     call.__name__ = call.__qualname__ = name
@@ -125,7 +129,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
     raw, kernels = raw_over(cpu), cpu.kernels
     new_node, main = Node.__new__, MAIN
     keep, outs = prim.keep((True,))
-    keep_x, keep_y = keep(0), 0 in outs
+    keep_x, keep_y, constant = keep(0), 0 in outs, not prim.vjps
 
     def call(x: Any, /) -> Any:
         if not isinstance(x, Value) or x.level is not main:
@@ -144,9 +148,9 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         t.level = main
         t.grad = t.hooks = t.aux = None
         t.version = [0]
-        if not x.requires_grad or MODE.cutoff >= 0:
+        if not x.tracked or constant or MODE.cutoff >= 0:
             t.edge = None
-            t.requires_grad = False
+            t.tracked = False
             return t
         n = new_node(Node)
         n.prim = prim
@@ -160,13 +164,11 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         n.shapes = (array.shape,)
         n.args = (array if keep_x else None,) if keep_x or keep_y else ()
         n.outs = (out if keep_y else None,)
-        n.counters = (x.version,) if keep_x else (t.version,) if keep_y else ()
-        if keep_x and keep_y:
-            n.counters = (x.version, t.version)
+        n.counters = (x.version if keep_x else None, t.version if keep_y else None)
         n.made = caller()
         n.seq = next_sequence()
         t.edge = n
-        t.requires_grad = True
+        t.tracked = True
         return t
 
     call.__name__ = call.__qualname__ = name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..backend.dtypes import is_floating
 from .engine import Pass, pull
 from .primitive import BIND, Primitive, bind, raw_of
@@ -36,6 +38,8 @@ class DualLevel(Level):
     def pair(self, primal: Any, tangent: Any) -> Any:
         if tangent is None or not is_floating(primal.dtype):
             return primal
+        if isinstance(tangent, np.generic):  # what NumPy's operators make of 0-d arrays
+            tangent = np.asarray(tangent)
         if tangent.dtype != primal.dtype:
             tangent = BIND.astype(tangent, dtype=primal.dtype)
         if tangent.shape != primal.shape:
@@ -94,8 +98,8 @@ def transpose(
     node.edges = tuple([make(None, tape) if t is not None else None for t in tangents])
     tangent_of = {e: t for e, t in zip(node.edges, tangents, strict=True) if e is not None}
     walk = Pass(tape, False, None)
-    for edge, g, _ in pull(node, dummies):
-        if isinstance(g, Value) and g.level is tape and g.requires_grad:
+    for edge, g in pull(node, dummies):
+        if isinstance(g, Value) and g.level is tape and g.tracked:
             tangent = tangent_of[edge]
             walk.send(g if g.edge is None else g.edge, tangent)
     walk.run(None, True)

@@ -30,19 +30,21 @@ ArgNums = int | tuple[int, ...]
 @contextmanager
 def _within(level: Level) -> Iterator[None]:
     """A transform at work: `no_grad` outside it stays in force for the levels below, and only for them."""
-    was = MODE.cutoff, MODE.base
-    MODE.base = MODE.cutoff
+    was = MODE.cutoff, MODE.base, MODE.depth, MODE.mapped
+    MODE.base, MODE.depth = MODE.cutoff, level.depth
+    if isinstance(level, BatchLevel):
+        MODE.mapped = (*MODE.mapped, level)
     try:
         yield
     finally:
-        MODE.cutoff, MODE.base = was
+        MODE.cutoff, MODE.base, MODE.depth, MODE.mapped = was
         level.ended = True
 
 
 def _below(value: Any) -> Any:
     """A transform's argument as what lies below its level: raw, where nothing records it."""
     if isinstance(value, Value):
-        return value.inner if value.level is MAIN and not (value.requires_grad and MODE.cutoff < 0) else value
+        return value.inner if value.level is MAIN and not (value.tracked and MODE.cutoff < 0) else value
     return value
 
 
@@ -61,7 +63,7 @@ def _leaf(name: str, value: Any, tape: Tape) -> Any:
     _check_array(name, value)
     if not is_floating(value.dtype):
         raise TypeError(f"[{name}] can differentiate with respect to floating tensors only, got {value.dtype}")
-    return make(_below(value), tape, requires_grad=True)
+    return make(_below(value), tape, requires_grad=True, version=getattr(value, "version", None))
 
 
 def _lower(value: Any, level: Level) -> Any:
@@ -74,15 +76,19 @@ def vjp(func: Function, *primals: Tree, has_aux: bool = False) -> Any:
 
     The function may be called any number of times.
     """
-    tape = Tape()
+    return _vjp("vjp", func, primals, has_aux)
+
+
+def _vjp(name: str, func: Function, primals: tuple[Tree, ...], has_aux: bool) -> Any:
+    tape = Tape(name)
     leaves, structure = flatten(primals)
-    inputs = [_leaf("vjp", x, tape) for x in leaves]
+    inputs = [_leaf(name, x, tape) for x in leaves]
     with _within(tape):
         out = func(*unflatten(structure, inputs))
-        out, aux = _split_aux("vjp", out, has_aux)
+        out, aux = _split_aux(name, out, has_aux)
         outs, out_structure = flatten(out)
     for o in outs:
-        _check_array("vjp", o)
+        _check_array(name, o)
     lowered = [_shown(_lower(o, tape)) for o in outs]
 
     def pull_back(*cotangents: Tree) -> Any:
@@ -93,7 +99,7 @@ def vjp(func: Function, *primals: Tree, has_aux: bool = False) -> Any:
         for o, low, g in zip(outs, lowered, given, strict=True):
             if tuple(g.shape) != tuple(low.shape):
                 raise ValueError(f"[vjp] a cotangent of shape {tuple(g.shape)} for an output of {tuple(low.shape)}")
-            if isinstance(o, Value) and o.level is tape and o.requires_grad:
+            if isinstance(o, Value) and o.level is tape and o.tracked:
                 roots.append((o, _below(g)))
         grads = run_backward(roots, inputs, retain_graph=True) if roots else [None] * len(inputs)
         found = [_shown(BIND.zeros_like(x.inner) if g is None else g) for g, x in zip(grads, inputs, strict=True)]
@@ -132,7 +138,7 @@ def grad_and_value(func: Function, argnums: ArgNums = 0, has_aux: bool = False) 
                 full[n] = value
             return func(*full, **kwargs)
 
-        value, pull_back, *aux = vjp(chosen, *[args[n] for n in places], has_aux=has_aux)
+        value, pull_back, *aux = _vjp("grad", chosen, tuple([args[n] for n in places]), has_aux)
         if not isinstance(value, Value) or tuple(value.shape) != ():
             shape = tuple(value.shape) if isinstance(value, Value) else type(value).__name__
             raise RuntimeError(f"[grad] the function must return a scalar tensor, got {shape}; sum() it, or use vjp")
@@ -319,27 +325,32 @@ def jacfwd(func: Function, argnums: ArgNums = 0, has_aux: bool = False, *, rando
 
     @functools.wraps(func)
     def call(*args: Any) -> Any:
-        columns, aux = [], None
-        for n in numbers:
-            x = args[n]
+        leaves, structure = flatten(tuple([args[n] for n in numbers]))
+        aux = None
+        columns = []  # per input leaf: (leaves, structure) of the output's derivative
+        for k, x in enumerate(leaves):
 
-            def one(t: Any, n: int = n) -> Any:
-                def chosen(v: Any) -> Any:
-                    return func(*args[:n], v, *args[n + 1 :])
+            def one(t: Any, k: int = k) -> Any:
+                def moved(v: Any) -> Any:
+                    picked = unflatten(structure, [*leaves[:k], v, *leaves[k + 1 :]])
+                    full = list(args)
+                    for n, value in zip(numbers, picked, strict=True):
+                        full[n] = value
+                    return func(*full)
 
-                found = jvp(chosen, (args[n],), (t,), has_aux=has_aux)
+                found = jvp(moved, (leaves[k],), (t,), has_aux=has_aux)
                 return (found[1], found[2]) if has_aux else found[1]
 
             derivative = vmap(one, out_dims=(-1, 0) if has_aux else -1, randomness=randomness)(_basis(x))
             if has_aux:
                 derivative, aux = derivative
                 aux = map_tree(lambda a: BIND.getitem(a, spec=(0,)), aux)
-            columns.append(map_tree(lambda p, x=x: BIND.reshape(p, shape=(*p.shape[:-1], *x.shape)), derivative))
-        if many and not isinstance(columns[0], Value):
-            leaves = [flatten(c) for c in columns]
-            result = unflatten(leaves[0][1], [tuple(parts) for parts in zip(*[c[0] for c in leaves], strict=True)])
-        else:
-            result = tuple(columns) if many else columns[0]
+            shaped = map_tree(lambda p, x=x: BIND.reshape(p, shape=(*p.shape[:-1], *x.shape)), derivative)
+            columns.append(flatten(shaped))
+        per_output = [
+            unflatten(structure, list(parts)) for parts in zip(*[c[0] for c in columns], strict=True)
+        ]  # fmt: skip
+        result = unflatten(columns[0][1], [p if many else p[0] for p in per_output])
         return (result, aux) if has_aux else result
 
     return call

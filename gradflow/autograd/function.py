@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..backend.dtypes import is_floating
 from .batch import BatchLevel, loop_rows, stack
 from .grad_mode import no_grad
 from .primitive import BIND, Primitive, bind
 from .tape import MAIN
-from .value import TransformError, Value, make, unwrap
+from .value import TransformError, Value, make
 
 
 class Context:
@@ -132,7 +134,7 @@ class Call(Primitive):
         self.saves_residual, self.statics, self.defaults = False, (), {}
         self.body = lambda np, *arrays: self.forward(arrays)
         self.joint, self.batch = self.backward, batch_rule
-        self.joint_plan = (("needs", 0), ("gs", 0), ("rest", 0), ("outs", 0), ("first_order", 0))
+        self.joint_plan = (("needs", 0), ("gs", 0), ("rest", 0), ("outs", 0), ("shapes", 0), ("first_order", 0))
         self.jvp = self.forward_mode if hasattr(function, "jvp") else None
         self.constant_outputs = frozenset()
         self.context = Context(tuple([_needs_grad(a) for a in args]))
@@ -140,6 +142,7 @@ class Call(Primitive):
         self.saved_forward: list[tuple[str, Any]] | None = None
         self.outputs: list[tuple[tuple[int, ...], Any]] = []  # (shape, dtype) of each
         self.ready = False
+        self.differs: str | None = None  # an attribute of the context that differs between the examples of a vmap
 
     def keep(self, edges: tuple[bool, ...]) -> Any:
         kept = frozenset([i for kind, i in self.saved if kind == "in"])
@@ -217,6 +220,12 @@ class Call(Primitive):
                 "setup_context(ctx, inputs, output) to combine vmap with gradients"
             )
 
+        if self.differs:
+            raise TransformError(
+                f"[{self.name}] forward set ctx.{self.differs} differently for different examples of a vmap, so that one "
+                "backward cannot serve them all; save it as a tensor, or define vmap(info, in_dims, *args)"
+            )
+
         def find(kind: str, i: Any) -> Any:
             if kind == "in":
                 return tensor(args[i])
@@ -239,7 +248,9 @@ class Call(Primitive):
         object.__setattr__(ctx, "needs_input_grad", tuple([bool(n) for n in _spread(needs, self)]))
         return ctx
 
-    def backward(self, xp: Any, needs: Any, gs: Any, args: Any, outs: Any, first_order: bool) -> tuple[Any, ...]:
+    def backward(
+        self, xp: Any, needs: Any, gs: Any, args: Any, outs: Any, shapes: Any, first_order: bool
+    ) -> tuple[Any, ...]:
         """The joint vjp: the user's backward, once for all inputs."""
         ctx = self.view_of(self.saved, args, outs, needs, first_order)
         given = [tensor(g) for g in gs]
@@ -258,6 +269,13 @@ class Call(Primitive):
                 f"[{self.name}] backward must return a gradient for each of forward's {len(self.args)} arguments "
                 f"(None where there is none), got {len(grads)}"
             )
+        for i, shape in zip(self.slots, shapes, strict=True):
+            g = grads[i]
+            if isinstance(g, Value) and not _reduces(tuple(g.shape), tuple(shape)):
+                raise RuntimeError(
+                    f"[{self.name}] backward returned a gradient of shape {tuple(g.shape)} for argument {i} of shape "
+                    f"{tuple(shape)}"
+                )
         return tuple([plain(grads[i], self, i) for i in self.slots])
 
     def forward_mode(self, xp: Any, primals: Any, tangents: Any, outs: Any) -> Any:
@@ -286,6 +304,7 @@ def batch_rule(call: Call, level: BatchLevel, values: list[Any], flags: list[boo
         first = calls[0]
         call.context, call.outputs, call.ready = first.context, first.outputs, first.ready
         call.constant_outputs = first.constant_outputs
+        call.differs = _differing([c.context for c in calls])
         call.saved = _stacked([c.saved for c in calls], level)
         if first.saved_forward is not None:
             call.saved_forward = _stacked([c.saved_forward or [] for c in calls], level)
@@ -314,14 +333,35 @@ def batch_rule(call: Call, level: BatchLevel, values: list[Any], flags: list[boo
     return tuple(rows) if many else rows[0]
 
 
+def _differing(contexts: list[Context]) -> str | None:
+    """The name of an attribute that is not the same in all contexts."""
+    for name, value in contexts[0].__dict__.items():
+        if name[0] != "_" and any([not _same(value, c.__dict__.get(name)) for c in contexts[1:]]):
+            return name
+    return None
+
+
+def _same(a: Any, b: Any) -> bool:
+    try:
+        return a is b or bool(a == b)
+    except ValueError:  # arrays
+        return bool(np.array_equal(a, b))
+
+
 def _stacked(saved: list[list[tuple[str, Any]]], level: BatchLevel) -> list[tuple[str, Any]]:
     columns = []
     for column in zip(*saved, strict=True):
         kind, what = column[0]
         if kind == "const":
-            what = make(stack([unwrap(v) for _, v in column]), level)
+            what = make(stack([v.inner if v.level is MAIN else v for _, v in column]), level)
         columns.append((kind, what))
     return columns
+
+
+def _reduces(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether summing over broadcast axes leads from one shape to the other."""
+    tail = shape[len(shape) - len(target) :]
+    return len(shape) >= len(target) and all([t in (n, 1) for n, t in zip(tail, target, strict=True)])
 
 
 def tensor(value: Any) -> Any:
@@ -335,7 +375,7 @@ def plain(value: Any, call: Call, i: int) -> Any:
         return None
     if not isinstance(value, Value):
         raise TypeError(f"[{call.name}] gradients must be tensors or None, got {type(value).__name__} for argument {i}")
-    return value.inner if value.level is MAIN and not value.requires_grad else value
+    return value.inner if value.level is MAIN and not value.tracked else value
 
 
 def _spread(needs: Any, call: Call) -> list[Any]:
@@ -347,7 +387,7 @@ def _spread(needs: Any, call: Call) -> list[Any]:
 
 def _needs_grad(value: Any) -> bool:
     while isinstance(value, Value):
-        if value.requires_grad or value.aux is not None:
+        if value.tracked or value.aux is not None:
             return True
         value = value.inner
     return False

@@ -5,72 +5,130 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
-
-from .value import newest_depth
 
 
 class GradMode(threading.local):
-    """Per thread: tapes deeper than `cutoff` record. `base` is the cutoff at the entry of the innermost transform.
+    """Per thread: tapes deeper than `cutoff` record.
 
     A depth, not a flag, because a transform honours `no_grad` inside its function and ignores one outside it, while
-    the levels below it must keep to the one outside.
+    the levels below it must keep to the one outside. `depth` is the innermost transform's (0 outside of all), `base`
+    the cutoff at its entry, and `mapped` the vmap levels at work, outermost first.
     """
 
     cutoff = -1
+    depth = 0
     base = -1
+    mapped: tuple[Any, ...] = ()
+
+    def enabled(self) -> bool:
+        return self.cutoff < self.depth
+
+    def cutoff_for(self, enabled: bool) -> int:
+        return self.base if enabled else self.depth
 
 
 MODE = GradMode()
 
 
-class set_grad_enabled:  # noqa: N801 - PyTorch's name
-    """Turn recording on or off, for a `with` block or, as a decorator, for a function.
+class _GradContext:
+    """Sets the mode for a `with` block or, as a decorator, for a function.
 
     Each entry keeps its own previous state, so that one object can be nested in itself and shared by threads.
     """
 
     def __init__(self, mode: bool) -> None:
-        self.mode = bool(mode)
+        self.mode = mode
         self._entries = threading.local()
 
     def __enter__(self) -> None:
         self._entries.__dict__.setdefault("stack", []).append(MODE.cutoff)
-        MODE.cutoff = MODE.base if self.mode else newest_depth[0]
+        MODE.cutoff = MODE.cutoff_for(self.mode)
 
     def __exit__(self, *_: object) -> None:
         MODE.cutoff = self._entries.stack.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mode = self.mode
         if inspect.isgeneratorfunction(function):
-            raise TypeError(
-                f"{type(self).__name__} cannot decorate the generator {function.__name__}: its caller runs between "
-                "the steps; use a with block inside it"
-            )
+
+            @functools.wraps(function)
+            def generate(*args: Any, **kwargs: Any) -> Any:
+                return (yield from _Stepwise(function(*args, **kwargs), mode))
+
+            return generate
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with set_grad_enabled(self.mode):
+            with _GradContext(mode):
                 return function(*args, **kwargs)
 
         return call
 
 
-class no_grad(set_grad_enabled):  # noqa: N801
+class _Stepwise(Generator[Any, Any, Any]):
+    """A generator whose steps run in a mode; between them its caller keeps its own."""
+
+    def __init__(self, generator: Any, mode: bool) -> None:
+        self.generator, self.mode = generator, mode
+
+    def send(self, value: Any) -> Any:
+        with _GradContext(self.mode):
+            return self.generator.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        with _GradContext(self.mode):
+            return self.generator.throw(*error)
+
+
+class set_grad_enabled(_GradContext):  # noqa: N801 - PyTorch's name
+    """Turn recording on or off: from the call on, or for a `with` block or a decorated function."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        self._before: list[int] = [MODE.cutoff]
+        MODE.cutoff = MODE.cutoff_for(self.mode)
+
+    def __enter__(self) -> None:
+        before = self._before.pop() if self._before else MODE.cutoff
+        self._entries.__dict__.setdefault("stack", []).append(before)
+        MODE.cutoff = MODE.cutoff_for(self.mode)
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self._before:  # made to decorate, not to set
+            MODE.cutoff = self._before.pop()
+        return super().__call__(function)
+
+
+class _NoArguments(_GradContext):
+    """A context whose class decorates too, without being called."""
+
+    enabled: bool
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        if function is None:
+            return self
+        _GradContext.__init__(self, cls.enabled)
+        return self(function)
+
+    def __init__(self) -> None:
+        super().__init__(self.enabled)
+
+
+class no_grad(_NoArguments):  # noqa: N801
     """Record nothing inside a `with` block or a decorated function."""
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    enabled = False
 
 
-class enable_grad(set_grad_enabled):  # noqa: N801
+class enable_grad(_NoArguments):  # noqa: N801
     """Record again inside `no_grad`."""
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    enabled = True
 
 
 def is_grad_enabled() -> bool:
     """Whether operations on tensors that require grad are recorded now, in this thread."""
-    return MODE.cutoff < newest_depth[0]
+    return MODE.enabled()

@@ -55,7 +55,7 @@ def gradcheck(
     Raises GradcheckError with both gradients, or returns False.
     """
     args = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
-    chosen = [i for i, x in enumerate(args) if isinstance(x, Value) and x.requires_grad]
+    chosen = [i for i, x in enumerate(args) if isinstance(x, Value) and x.tracked]
     if not chosen:
         raise ValueError("[gradcheck] at least one input must require grad")
     for i in chosen:
@@ -75,7 +75,7 @@ def _check(
 ) -> None:
     outputs = func(*args)
     outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
-    kept = [k for k, y in enumerate(outputs) if y.requires_grad]
+    kept = [k for k, y in enumerate(outputs) if y.tracked]
     directions = [
         make(backend_under(outputs[k]).from_host(rng.standard_normal(outputs[k].shape).astype(outputs[k].dtype)), MAIN)
         for k in kept
@@ -107,7 +107,7 @@ def _check(
             fresh = list(args)
             for k, v in enumerate(values):
                 fresh[k] = v
-            live = [v if v.requires_grad else v.detach().requires_grad_() for v in [fresh[i] for i in chosen]]
+            live = [v if v.tracked else v.detach().requires_grad_() for v in [fresh[i] for i in chosen]]
             for i, v in zip(chosen, live, strict=True):
                 fresh[i] = v
             from .grad_mode import enable_grad

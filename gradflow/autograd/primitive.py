@@ -151,7 +151,7 @@ class Raw:
             raise AttributeError(f"no primitive or fused formula is called {name!r}")
 
         def call(*args: Any, **static: Any) -> Any:
-            return self.run(prim, prepare(prim, args), static)[0]
+            return self.run(prim, prepare(prim, args, self.backend), static)[0]
 
         setattr(self, name, call)
         return call
@@ -207,7 +207,7 @@ def raw_of(name: str, args: Sequence[Any]) -> Raw:
     """The raw namespace of the device that all arrays among `args` live on."""
     found: Backend | None = None
     for a in args:
-        if a is None or isinstance(a, (bool, int, float)):
+        if a is None or isinstance(a, (bool, int, float, np.generic)):
             continue
         backend = backend_of(a)
         if found is None:
@@ -217,9 +217,11 @@ def raw_of(name: str, args: Sequence[Any]) -> Raw:
     return raw_over(get_backend("cpu") if found is None else found)
 
 
-def prepare(prim: Primitive, args: Sequence[Any]) -> Sequence[Any]:
+def prepare(prim: Primitive, args: Sequence[Any], backend: Backend) -> Sequence[Any]:
     """Cast operands to their common dtype, where the primitive asks for it. Python numbers stay as they are: in NumPy
-    and CuPy they take the array's dtype."""
+    and CuPy they take the array's dtype. NumPy scalars, which its operators make of 0-d arrays, become arrays again."""
+    if any([isinstance(a, np.generic) for a in args]):
+        args = [backend.from_host(np.asarray(a)) if isinstance(a, np.generic) else a for a in args]
     if prim.promote is None:
         return args
     part = args[prim.promoted]
@@ -231,7 +233,7 @@ def prepare(prim: Primitive, args: Sequence[Any]) -> Sequence[Any]:
     dtype = _target(prim, [a for a in part if a is not None])
     cast = [a.astype(dtype, copy=False) if hasattr(a, "dtype") else a for a in part]
     if not arrays:
-        cast[0] = np.asarray(part[0], dtype)
+        cast[0] = backend.from_host(np.asarray(part[0], dtype))
     return [*args[: prim.promoted.start or 0], *cast, *args[prim.promoted.stop or len(args) :]]
 
 
@@ -253,10 +255,9 @@ def bind(prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
                 top = level
     if top is not None:
         return top.process(prim, args, static)
-    args = tuple([a.item() if isinstance(a, np.generic) else a for a in args])
     raw = raw_of(prim.name, args)
     try:
-        return raw.run(prim, prepare(prim, args), static)[0]
+        return raw.run(prim, prepare(prim, args, raw.backend), static)[0]
     except (ValueError, TypeError, IndexError) as error:
         raise explain(prim, args, error) from error
 

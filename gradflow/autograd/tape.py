@@ -30,7 +30,7 @@ class Node:
     shapes, dtypes of the inputs
     residual       what the body kept for a first-order backward pass
     raw            the raw namespace, when all inputs were raw arrays; None when some belong to a lower level
-    counters       version counters of the saved values
+    counters       version counters of inputs and outputs, None for those not saved
     seq            creation order
     hooks          {output index: functions}, for tensor hooks
     made           (code, instruction) of the call, for messages
@@ -50,7 +50,7 @@ class Node:
     dtypes: tuple[Any, ...]
     residual: Any
     raw: Any
-    counters: tuple[list[int], ...]
+    counters: tuple[list[int] | None, ...]
     seq: int
     hooks: dict[int, list[Callable[..., Any]]] | None
     made: tuple[CodeType, int]
@@ -93,7 +93,7 @@ def caller() -> tuple[CodeType, int]:
 
 def edge_of(value: Any, level: Level) -> Edge:
     """Where the cotangent of an argument goes on the tape `level`."""
-    if not isinstance(value, Value) or value.level is not level or not value.requires_grad:
+    if not isinstance(value, Value) or value.level is not level or not value.tracked:
         return None
     return value if value.edge is None else value.edge
 
@@ -101,7 +101,9 @@ def edge_of(value: Any, level: Level) -> Edge:
 class Tape(Level):
     """Records. The tape at the bottom, `MAIN`, is the one ordinary tensors live on; gf.func makes others above it."""
 
-    name = "grad"
+    def __init__(self, name: str = "grad") -> None:
+        super().__init__()
+        self.name = name
 
     def process(self, prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         self.check(prim)
@@ -109,12 +111,10 @@ class Tape(Level):
         for a in args:
             if isinstance(a, Value):
                 if a.level is self:
-                    track = track or a.requires_grad
+                    track = track or a.tracked
                     a = a.inner
                 if isinstance(a, Value):
                     raw = False
-            elif isinstance(a, np.generic):
-                a = a.item()
             inner.append(a)
         track = track and self.depth > MODE.cutoff
         if track and prim.formula is not None:
@@ -124,7 +124,7 @@ class Tape(Level):
         if raw:
             xp = raw_of(prim.name, inner)
             try:
-                out, residual = xp.run(prim, prepare(prim, inner), static, residual=track)
+                out, residual = xp.run(prim, prepare(prim, inner, xp.backend), static, residual=track)
             except (ValueError, TypeError, IndexError) as error:
                 raise explain(prim, inner, error) from error
         else:
@@ -156,9 +156,7 @@ class Tape(Level):
         outs = out if type(out) is tuple else (out,)
         node.nout = len(outs)
         keeps, kept_outs = prim.keep(tuple([e is not None for e in node.edges]))
-        counters = [
-            a.version for i, a in enumerate(args) if isinstance(a, Value) and a.level is self and keeps(i)
-        ]  # fmt: skip
+        counters = [a.version if isinstance(a, Value) and keeps(i) else None for i, a in enumerate(args)]
         node.args = tuple([a if keeps(i) else None for i, a in enumerate(inner)])
         node.outs = tuple([o if i in kept_outs else None for i, o in enumerate(outs)])
         if residual is None and not kept_outs and all(a is None for a in node.args):
@@ -168,8 +166,7 @@ class Tape(Level):
             live = is_floating(o.dtype) and i not in prim.constant_outputs
             edge = (node if i == 0 else (node, i)) if live else None
             value = make(o, self, edge=edge, version=version_of(prim, o, args, inner))
-            if i in kept_outs:
-                counters.append(value.version)
+            counters.append(value.version if i in kept_outs else None)
             values.append(value)
         node.counters = tuple(counters)
         node.seq = next_sequence()

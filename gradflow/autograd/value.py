@@ -19,7 +19,6 @@ next_sequence = itertools.count(1).__next__
 """Numbers that order the making of nodes and the changing of storages, across threads."""
 
 _depths = itertools.count(0)
-newest_depth = [-1]
 
 
 class TransformError(RuntimeError):
@@ -37,7 +36,7 @@ class Level:
     hides_axis = False
 
     def __init__(self) -> None:
-        self.depth = newest_depth[0] = next(_depths)
+        self.depth = next(_depths)
         self.ended = False
 
     def process(self, prim: Any, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
@@ -57,19 +56,19 @@ class Value:
     inner           what lies below: a raw array, or a Value of a lower level (vmap: with a hidden leading axis)
     level           the Level it belongs to
     edge            where it comes from: None for a leaf, a Node for its first output, (Node, i) for a further one
-    requires_grad   whether the tape at `level` records what is done with it
+    tracked         whether the tape at `level` records what is done with it: `requires_grad` to users
     grad            a leaf's gradient
     version         [n]: n is the sequence number of the last in-place change of its storage; views share the list
     hooks           a leaf's hooks
     aux             forward mode: the tangent
     """
 
-    __slots__ = ("inner", "level", "edge", "requires_grad", "grad", "version", "hooks", "aux", "__weakref__")
+    __slots__ = ("inner", "level", "edge", "tracked", "grad", "version", "hooks", "aux", "__weakref__")
 
     inner: Any
     level: Level
     edge: Node | tuple[Node, int] | None
-    requires_grad: bool
+    tracked: bool
     grad: Any
     version: list[int]
     hooks: list[Callable[..., Any]] | None
@@ -115,7 +114,7 @@ def make(inner: Any, level: Level, edge: Any = None, requires_grad: bool = False
     value.inner = inner
     value.level = level
     value.edge = edge
-    value.requires_grad = requires_grad or edge is not None
+    value.tracked = requires_grad or edge is not None
     value.grad = value.hooks = value.aux = None
     value.version = [0] if version is None else version
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,3 +65,8 @@ class Backend:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.device}>"
+
+
+def guarded(backend: Backend) -> AbstractContextManager[Any]:
+    """The context in which to work on a backend's arrays without its namespace."""
+    return nullcontext() if backend.guard is None else backend.guard

@@ -37,4 +37,4 @@ def describe(error: Exception) -> str:
     message = " ".join(str(error).split())
     if isinstance(error, EXPECTED) and message:
         return message
-    return f"{type(error).__name__}: {message} (--debug shows where)"
+    return f"{': '.join(filter(None, (type(error).__name__, message)))} (--debug shows where)"

@@ -7,10 +7,9 @@ import shlex
 from contextlib import suppress
 from pathlib import Path
 
-import gradflow as gf
-
 from .. import nn
 from ..backend import Device, get_backend
+from ..creation import manual_seed
 from ..data import Dataset, load_digits, load_fashion_mnist
 from ..data.fashion_mnist import DEBIAN_DIR
 from ..train import Outcome, Settings, default_cnn, default_settings, make_run_dir, open_display, train
@@ -36,7 +35,7 @@ def run(
     place = get_backend(device).device
     dataset = load_digits() if data == "digits" else load_fashion_mnist(data_dir)
     settings = default_settings(dataset, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, seed=seed)
-    gf.manual_seed(seed)
+    manual_seed(seed)
     model = default_cnn(dataset.input_shape, len(dataset.classes)).to(place)
     folder = make_run_dir(runs_dir, default=data, name=name)
     _print_plan(dataset, model, settings, place)

@@ -41,7 +41,7 @@ class _FormatError(Exception):
     """What is wrong with the content of a file, without the file's name."""
 
 
-def _parse(file: IO[bytes], ndim: int) -> np.ndarray:
+def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int) -> np.ndarray:
     expected = bytes([0, 0, UINT8, ndim])
     magic = file.read(4)
     if magic != expected:
@@ -60,7 +60,7 @@ def _parse(file: IO[bytes], ndim: int) -> np.ndarray:
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _read_up_to(file: IO[bytes], size: int, chunk: int = 1 << 24) -> bytes:
+def _read_up_to(file: IO[bytes] | gzip.GzipFile, size: int, chunk: int = 1 << 24) -> bytes:
     """At most `size` bytes, in chunks, so that a corrupt header cannot ask for more memory than the file fills."""
     parts = []
     while size > 0 and (part := file.read(min(size, chunk))):

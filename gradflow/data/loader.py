@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-import gradflow as gf
-
 from ..backend import DeviceLike
+from ..creation import as_tensor, randint
+from ..tensor import Tensor
 from .dataset import Split
 
 Transform = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -40,7 +40,7 @@ class DataLoader:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.seed = int(gf.randint(0, 2**31 - 1, (1,), device="cpu").item()) if seed is None else seed
+        self.seed = int(randint(0, 2**31 - 1, (1,), device="cpu").item()) if seed is None else seed
         self.device = device
         self.transform = transform
         self.epoch = 0
@@ -49,7 +49,7 @@ class DataLoader:
         count = len(self.split)
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[gf.Tensor, gf.Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         self.epoch += 1
         order = rng.permutation(len(self.split)) if self.shuffle else np.arange(len(self.split))
@@ -59,4 +59,4 @@ class DataLoader:
             images, labels = self.split.images[chosen], self.split.labels[chosen]
             if self.transform is not None:
                 images = self.transform(images, rng)
-            yield gf.as_tensor(images, device=self.device), gf.as_tensor(labels, device=self.device)
+            yield as_tensor(images, device=self.device), as_tensor(labels, device=self.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, Value, make, unwrap
+from ..autograd.value import TransformError, Value, backend_under, make, unwrap
 from ..functions import log_softmax, matmul, reshape, softmax, unsqueeze
 from ..ops import conv as _conv
 from ..ops import elementwise as E
@@ -203,9 +203,9 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise NotImplementedError("[dropout] inplace=True is not supported")
     if not training or p == 0.0:
         return input
-    raw = unwrap(input)
-    key = (generator or _random.default_generator).key(raw.size)
-    mask = _random.keep_mask(input, key=key, p=float(p))
+    device = backend_under(input).device
+    chance = _random.draw("dropout", _random.uniform, int, tuple(input.shape), "f4", device, generator)
+    mask = E.greater_equal(chance, float(p))
     return _random.mask_scale(input, mask, scale=1.0 / (1.0 - p) if p < 1.0 else 0.0)
 
 

@@ -39,7 +39,7 @@ def cross_entropy(
         raise ValueError(f"[cross_entropy] label_smoothing must be in [0, 1], got {label_smoothing}")
     if not is_floating(input.dtype):
         raise TypeError(f"[cross_entropy] logits must be floating, got {input.dtype}")
-    if isinstance(weight, Value) and weight.requires_grad:
+    if isinstance(weight, Value) and weight.tracked:
         raise ValueError("[cross_entropy] weight has no gradient here; pass weight.detach()")
     axis = 0 if input.ndim == 1 else 1
     classes = input.shape[axis] if input.ndim else 0

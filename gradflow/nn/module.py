@@ -23,7 +23,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Any, requires_grad: bool = True) -> Parameter:
         source = as_tensor(data)
         self = object.__new__(cls)
-        self.inner, self.level, self.edge, self.requires_grad = source.inner, MAIN, None, requires_grad
+        self.inner, self.level, self.edge, self.tracked = source.inner, MAIN, None, requires_grad
         self.grad = self.hooks = self.aux = None
         self.version = source.version
         return self

@@ -1,4 +1,4 @@
-"""Random numbers: a seekable counter-based generator with the same bits on every device, and dropout masks.
+"""Random numbers: a seekable counter-based generator with the same bits on every device, and dropout's scaling.
 
 The generator is Philox 4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) as NumPy has it:
 block i of a stream is a function of (seed, i) alone, so that a draw is named by its seed and offset, can be made again
@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy
 
-from ..autograd.batch import BatchLevel, elementwise
+from ..autograd.batch import elementwise
 from ..autograd.define import primitive
-from ..autograd.primitive import bind
-from ..autograd.value import TransformError
+from ..autograd.grad_mode import MODE
+from ..autograd.tape import MAIN
+from ..autograd.value import TransformError, make
+from ..backend.device import get_backend
 
 Key = tuple[int, int]
 
@@ -100,21 +102,30 @@ def normal_words(count: int) -> int:
     return 2 * -(-count // 2)
 
 
-def _mask_batch(prim: Any, level: BatchLevel, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
-    if level.randomness == "error":
-        raise TransformError(
-            "[dropout] vmap met a random operation; say vmap(..., randomness='different') for a mask of its own per "
-            "example, or randomness='same' for one mask"
-        )
-    same = (0,) if level.randomness == "same" else ()
-    return bind(prim, tuple(values), dict(static, same=(*same, *[a + 1 for a in static["same"]])))
+def draw(op: str, make_words: Any, words: Any, shape: tuple[int, ...], dtype: Any, device: Any, generator: Any) -> Any:
+    """A tensor of random numbers, make_words(key, shape, dtype) on the host, copied to `device`.
 
-
-@primitive(batch=_mask_batch)
-def keep_mask(np: Any, x: Any, *, key: Key, p: float, same: tuple[int, ...] = ()) -> Any:
-    """A boolean mask of x's shape, true with probability 1 - p, the same along the axes in `same`."""
-    shape = tuple([1 if a in same else n for a, n in enumerate(x.shape)])
-    return np.broadcast_to(np.asarray(uniform(key, shape, "f4") >= p), x.shape)
+    Under vmap with randomness='different' every example gets numbers of its own, with 'same' all get the same, and
+    with 'error' (the default) this raises.
+    """
+    sizes = []
+    for level in MODE.mapped:
+        if level.randomness == "error":
+            raise TransformError(
+                f"[{op}] vmap met a random operation; say vmap(..., randomness='different') for numbers of its own "
+                "per example, or randomness='same' for the same in all"
+            )
+        if level.randomness == "different":
+            sizes.append((level, level.size))
+    full = (*[n for _, n in sizes], *shape)
+    count = 1
+    for n in full:
+        count *= n
+    key = (generator or default_generator).key(words(count))
+    value = make(get_backend(device).from_host(make_words(key, full, dtype)), MAIN)
+    for level, _ in sizes:
+        value = make(value.inner if value.level is MAIN else value, level)
+    return value
 
 
 @primitive(
@@ -135,6 +146,9 @@ def integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> numpy.nda
     return (bits(key, count) % numpy.uint64(high - low)).astype("i8").reshape(shape) + low
 
 
-def permutation(key: Key, n: int) -> numpy.ndarray:
-    """The integers below n in the order of n random words, on the host."""
-    return numpy.argsort(bits(key, n), kind="stable")
+def permutation(key: Key, shape: tuple[int, ...]) -> numpy.ndarray:
+    """Along the last axis, the integers below its size in the order of as many random words, on the host."""
+    count = 1
+    for n in shape:
+        count *= n
+    return numpy.argsort(bits(key, count).reshape(shape), axis=-1, kind="stable")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-import gradflow as gf
-
 from ..backend import DeviceLike
+from ..creation import tensor
+from ..tensor import Tensor
 
 METADATA_KEY = "gradflow"  # one key with JSON under it: safetensors writes several keys in no fixed order
 
@@ -22,7 +22,7 @@ class CheckpointError(OSError):
     """A weights file that cannot be written or read; the message names it, the reason and the cure."""
 
 
-def save_weights(path: str | Path, state: Mapping[str, gf.Tensor], metadata: Mapping[str, Any] | None = None) -> None:
+def save_weights(path: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
     """Write a `state_dict` to a safetensors file, with `metadata` that JSON can hold.
 
     A crash at any moment leaves the previous file, if there was one, as it was. CheckpointError where it can't be
@@ -43,14 +43,14 @@ def save_weights(path: str | Path, state: Mapping[str, gf.Tensor], metadata: Map
         ) from error
 
 
-def load_weights(path: str | Path, device: DeviceLike = None) -> tuple[dict[str, gf.Tensor], dict[str, Any]]:
+def load_weights(path: str | Path, device: DeviceLike = None) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The `state_dict` and the metadata in a safetensors file. CheckpointError where it is missing or corrupt."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
             metadata = (file.metadata() or {}).get(METADATA_KEY, "{}")
-            state = {name: gf.tensor(file.get_tensor(name), device=device) for name in file.keys()}
+            state = {name: tensor(file.get_tensor(name), device=device) for name in file.keys()}  # noqa: SIM118 (not a dict)
             return state, json.loads(metadata)
     except FileNotFoundError:
         raise CheckpointError(f"[checkpoint] there is no file {path}") from None

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
-import gradflow as gf
-
 from .. import nn, optim
+from ..autograd.grad_mode import no_grad
 from ..backend import DeviceLike
 from ..data import DataLoader, Dataset, Split, random_shift
-from ..nn import functional as F
+from ..nn.functional import cross_entropy
+from ..tensor import Tensor
 from .settings import Settings
 
 WARM_UP = 0.1  # the share of all steps in which the learning rate rises
@@ -81,7 +81,7 @@ def fit(
         for images, labels in loader:
             _set_lr(optimizer, settings.lr * one_cycle(step, steps))
             logits = model(images)
-            loss = F.cross_entropy(logits, labels)
+            loss = cross_entropy(logits, labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -101,10 +101,10 @@ def evaluate(model: nn.Module, split: Split, device: DeviceLike = None) -> Score
     """The scores of a model, which is on `device`, in evaluation mode, in which it is left."""
     model.eval()
     tally = _Tally()
-    with gf.no_grad():
+    with no_grad():
         for images, labels in DataLoader(split, EVALUATION_BATCH, seed=0, device=device):
             logits = model(images)
-            tally.add(logits, labels, F.cross_entropy(logits, labels))
+            tally.add(logits, labels, cross_entropy(logits, labels))
     return tally.scores()
 
 
@@ -125,11 +125,11 @@ class _Tally:
 
     def __init__(self) -> None:
         self.count = 0
-        self.loss: gf.Tensor | float = 0.0
-        self.right: gf.Tensor | int = 0
+        self.loss: Tensor | float = 0.0
+        self.right: Tensor | int = 0
 
-    @gf.no_grad()
-    def add(self, logits: gf.Tensor, labels: gf.Tensor, loss: gf.Tensor) -> None:
+    @no_grad()
+    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         count = len(labels)
         self.count += count
         self.loss = self.loss + loss.detach() * count

@@ -361,3 +361,23 @@ def test_a_saved_intermediate_under_transforms_is_right_or_refused():
 def test_a_batch_of_size_zero():
     assert tuple(func.vmap(Cube.apply)(gf.zeros(0, 3)).shape) == (0, 3)
     assert tuple(func.vmap(func.grad(lambda x: Cube.apply(x).sum()))(gf.zeros(0, 3)).shape) == (0, 3)
+
+
+def test_an_attribute_that_differs_between_examples_is_right_or_refused():
+    class BySum(gf.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.n = x.sum().item()
+            return x * 1.0
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.n
+
+    per_sample = func.vmap(func.grad(lambda x: BySum.apply(x).sum()))
+    try:
+        rows = per_sample(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    except ERROR as error:
+        assert "BySum" in str(error) or "vmap" in str(error)
+    else:
+        close(rows, [[3.0, 3.0], [7.0, 7.0]])

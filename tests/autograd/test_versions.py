@@ -181,7 +181,7 @@ def test_a_transforms_value_is_not_written_into_a_plain_tensor():
         return x.sum()
 
     for call in (lambda: gf.func.grad(f)(plain()), lambda: gf.func.vmap(f)(plain(np.ones((2, 3))))):
-        with pytest.raises(ERROR, match="(?i)in.place"):
+        with pytest.raises(ERROR, match="setitem"):
             call()
 
 
@@ -217,14 +217,13 @@ def test_a_view_of_a_leaf_changed_under_no_grad():
         y.backward()
 
 
-def test_the_error_names_the_operation_and_where_the_value_was_made():
+def test_the_error_names_the_operation_and_where_it_was_made():
     x = leaf()
-    e, line = gf.exp(x), line_here()
-    y = (e * e).sum()
+    e = gf.exp(x)
+    y, line = (e * e).sum(), line_here()
     e.detach().zero_()
-    with pytest.raises(RuntimeError, match=rf"(?s)mul.*in.place.*test_versions\.py:{line}\b"):
+    with pytest.raises(RuntimeError, match=rf"(?s)\[mul\w*\].*in.place.*test_versions\.py:{line}\b"):
         y.backward()
-    x = leaf()
     e, line = gf.exp(x), line_here()
     e.detach().zero_()
     with pytest.raises(RuntimeError, match=rf"(?s)\[exp\].*in.place.*test_versions\.py:{line}\b"):

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,8 @@ def _environment(**more: str) -> dict[str, str]:
 
 def test_a_short_training_from_end_to_end(tmp_path: Path):
     done = gradflow("train", "--epochs", "2", "--seed", "7", cwd=tmp_path)
-    assert done.returncode == 0 and done.stderr == ""
+    assert done.returncode == 0
+    assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert LAST_LINE.fullmatch(lines[-1])
     assert lines[-2].startswith("next      gradflow train ")
@@ -70,7 +70,8 @@ def test_ctrl_c_saves_what_there_is(tmp_path: Path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "" and re.search(r"stopped by Ctrl-C after \d+ of 500 epochs; what was learned so far is saved", out)
+    assert err == ""
+    assert re.search(r"stopped by Ctrl-C after \d+ of 500 epochs; what was learned so far is saved", out)
     assert "test accuracy" not in out
     folder = tmp_path / "runs" / "digits"
     assert load_weights(folder / "weights.safetensors")[1]["epochs"] == 500
@@ -106,27 +107,36 @@ def test_an_error_is_one_line(options: list[str], message: str, tmp_path: Path, 
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     (tmp_path / "file").write_text("")
     code, out, err = in_process(["train", "--epochs", "1", *options], monkeypatch, capsys, tmp_path)
-    assert code == 1 and out == ""
-    assert err.startswith("error: ") and message in err and err.count("\n") == 1 and "Traceback" not in err
+    assert code == 1
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["taken"]
 
 
 def test_asking_for_cuda_where_it_cannot_be_had(no_cupy, tmp_path: Path, monkeypatch, capsys):
     code, _, err = in_process(["train", "--device", "cuda"], monkeypatch, capsys, tmp_path)
-    assert code == 1 and "cuda:0 cannot be had" in err and "pip install" in err and err.count("\n") == 1
+    assert code == 1
+    assert "cuda:0 cannot be had" in err
+    assert "pip install" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_run_that_fails_leaves_no_empty_folder(tmp_path: Path, monkeypatch, capsys):
     options = ["train", "--optimizer", "sgd", "--lr", "1e20"]
     code, _, err = in_process(options, monkeypatch, capsys, tmp_path)
-    assert code == 1 and "try a smaller lr" in err
+    assert code == 1
+    assert "try a smaller lr" in err
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_debug_shows_the_traceback(tmp_path: Path):
     done = gradflow("train", "--debug", "--lr", "-1", cwd=tmp_path)
-    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1] == "ValueError: [train] lr must be positive, got -1.0"
 
 
@@ -142,7 +152,10 @@ def test_debug_shows_the_traceback(tmp_path: Path):
 )
 def test_a_wrong_option_is_explained(options: list[str], message: str, tmp_path: Path, monkeypatch, capsys):
     code, out, err = in_process(options, monkeypatch, capsys, tmp_path)
-    assert code == 2 and out == "" and message in err and "Traceback" not in err
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
 
 
 def test_version_and_help(tmp_path: Path, monkeypatch, capsys):
@@ -150,10 +163,24 @@ def test_version_and_help(tmp_path: Path, monkeypatch, capsys):
 
     assert in_process(["--version"], monkeypatch, capsys, tmp_path) == (0, f"gradflow {__version__}\n", "")
     code, out, _ = in_process(["--help"], monkeypatch, capsys, tmp_path)
-    assert code == 0 and all(command in out for command in ("train", "doctor", "bench"))
+    assert code == 0
+    assert all(command in out for command in ("train", "doctor", "bench"))
     code, out, _ = in_process(["train", "--help"], monkeypatch, capsys, tmp_path)
-    names = "data data-dir epochs batch-size lr optimizer device seed name runs-dir debug".split()
-    assert code == 0 and all(f"--{name}" in out for name in names)
+    names = (
+        "data",
+        "data-dir",
+        "epochs",
+        "batch-size",
+        "lr",
+        "optimizer",
+        "device",
+        "seed",
+        "name",
+        "runs-dir",
+        "debug",
+    )
+    assert code == 0
+    assert all(f"--{name}" in out for name in names)
 
 
 def test_help_imports_neither_rich_nor_the_trainer(tmp_path: Path):
@@ -161,10 +188,13 @@ def test_help_imports_neither_rich_nor_the_trainer(tmp_path: Path):
         "import sys; sys.argv = ['gradflow', 'train', '--help']\n"
         "from gradflow.cli.main import main\n"
         "try: main()\n"
-        "finally: print([m for m in ('rich', 'safetensors', 'gradflow.train', 'gradflow.cli.train') if m in sys.modules])"
+        "finally: print({'rich', 'safetensors', 'gradflow.train', 'gradflow.cli.train'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", script], env=_environment(), capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("command", ["doctor", "bench"])
@@ -180,13 +210,14 @@ def test_the_code_of_doctor_and_bench_is_theirs(command: str, tmp_path: Path, mo
 def test_an_unforeseen_error_names_its_type_and_debug():
     assert errors.describe(KeyError("x")) == "KeyError: 'x' (--debug shows where)"
     assert errors.describe(ValueError("two\n  lines")) == "two lines"
-    assert errors.describe(RuntimeError()) == "RuntimeError: (--debug shows where)"
+    assert errors.describe(RuntimeError()) == "RuntimeError (--debug shows where)"
 
 
 def test_ctrl_c_before_the_training_starts(capsys):
     with pytest.raises(SystemExit) as caught, errors.one_line(debug=False):
         raise KeyboardInterrupt
-    assert caught.value.code == 130 and capsys.readouterr().err == "interrupted\n"
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_the_second_ctrl_c_does_not_wait():
@@ -200,7 +231,6 @@ def test_the_second_ctrl_c_does_not_wait():
             assert stop.asked()
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
-                time.sleep(1)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)

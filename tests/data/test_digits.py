@@ -20,14 +20,16 @@ def test_shapes_types_and_range():
     assert data.input_shape == (1, 8, 8)
     assert data.classes == tuple("0123456789")
     for split in (data.train, data.test):
-        assert split.images.dtype == np.float32 and split.labels.dtype == np.int64
-        assert split.images.min() == 0 and split.images.max() == 1
+        assert split.images.dtype == np.float32
+        assert split.labels.dtype == np.int64
+        assert split.images.min() == 0
+        assert split.images.max() == 1
         assert set(split.labels.tolist()) == set(range(10))
 
 
 def test_the_images_are_those_of_the_file():
     data = load_digits()
-    table = np.loadtxt(gzip.open(digits.FILE), delimiter=",")
+    table = np.loadtxt(digits.FILE, delimiter=",")
     rows = {(*(16 * image).ravel().tolist(), label) for s in (data.train, data.test) for image, label in _pairs(s)}
     assert rows == {tuple(row) for row in table.tolist()}
 
@@ -82,7 +84,9 @@ def test_damaged_file(tmp_path: Path, monkeypatch, content: bytes, reason: str):
     monkeypatch.setattr(digits, "FILE", path)
     with pytest.raises(DataError) as caught:
         load_digits()
-    assert reason in str(caught.value) and str(path) in str(caught.value) and "reinstall" in str(caught.value)
+    assert reason in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "reinstall" in str(caught.value)
 
 
 def test_split_checks_its_arrays():

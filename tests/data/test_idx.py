@@ -57,7 +57,9 @@ def test_damaged_file_is_named_with_the_reason_and_the_cure(tmp_path: Path, enco
     with pytest.raises(DataError) as caught:
         read_idx(path, ndim=3, cure="ask the author")
     message = str(caught.value)
-    assert message.startswith(f"[idx] {path}: ") and reason in message and message.endswith("; ask the author")
+    assert message.startswith(f"[idx] {path}: ")
+    assert reason in message
+    assert message.endswith("; ask the author")
 
 
 def test_missing_file_and_folder(tmp_path: Path):
@@ -69,8 +71,10 @@ def test_missing_file_and_folder(tmp_path: Path):
 def test_fashion_mnist(fashion_dir: Path):
     data = load_fashion_mnist(fashion_dir)
     assert (len(data.train), len(data.test), data.input_shape) == (40, 20, (1, 28, 28))
-    assert len(data.classes) == 10 and data.classes[9] == "ankle boot"
-    assert data.train.images.dtype == np.float32 and 0.99 < data.train.images.max() <= 1
+    assert len(data.classes) == 10
+    assert data.classes[9] == "ankle boot"
+    assert data.train.images.dtype == np.float32
+    assert 0.99 < data.train.images.max() <= 1
     assert data.test.labels.tolist() == [*range(10), *range(10)]
 
 
@@ -83,7 +87,7 @@ def test_fashion_mnist_from_unpacked_files(fashion_dir: Path):
 
 
 def test_fashion_mnist_missing(fashion_dir: Path, tmp_path: Path):
-    with pytest.raises(DataError, match="there is no folder .*nowhere; install the files with .*--data-dir"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; install the files with .*--data-dir"):
         load_fashion_mnist(tmp_path / "nowhere")
     (fashion_dir / "train-labels-idx1-ubyte.gz").unlink()
     (fashion_dir / "t10k-images-idx3-ubyte.gz").unlink()
@@ -105,7 +109,9 @@ def test_fashion_mnist_that_does_not_fit(fashion_dir: Path, encode, name: str, a
     (fashion_dir / f"{name}-ubyte.gz").write_bytes(gzip.compress(encode(array)))
     with pytest.raises(DataError) as caught:
         load_fashion_mnist(fashion_dir)
-    assert reason in str(caught.value) and name in str(caught.value) and "--data-dir" in str(caught.value)
+    assert reason in str(caught.value)
+    assert name in str(caught.value)
+    assert "--data-dir" in str(caught.value)
 
 
 @pytest.mark.skipif(not DEBIAN_DIR.is_dir(), reason="dataset-fashion-mnist is not installed")

@@ -21,9 +21,11 @@ def test_batches_are_tensors_in_order():
     assert len(batches) == len(loader) == 5
     assert [tuple(labels.shape) for _, labels in batches] == [(5,)] * 4 + [(3,)]
     images, labels = batches[1]
-    assert isinstance(images, gf.Tensor) and not images.requires_grad
+    assert isinstance(images, gf.Tensor)
+    assert not images.requires_grad
     np.testing.assert_array_equal(images.numpy(), SPLIT.images[5:10])
-    assert images.numpy().dtype == np.float32 and labels.numpy().dtype == np.int64
+    assert images.numpy().dtype == np.float32
+    assert labels.numpy().dtype == np.int64
     assert orders(loader) == [list(range(23))]
 
 
@@ -78,7 +80,8 @@ def test_batch_size_must_be_positive():
 def test_random_shift_moves_some_images_by_up_to_a_pixel():
     images = np.random.default_rng(0).random((400, 2, 5, 4), np.float32) + 1
     shifted = random_shift(images, np.random.default_rng(1), pixels=1, share=0.5)
-    assert shifted.shape == images.shape and shifted.dtype == images.dtype
+    assert shifted.shape == images.shape
+    assert shifted.dtype == images.dtype
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
     moves = [(dy, dx) for dy in range(3) for dx in range(3)]
     seen = []

@@ -45,7 +45,9 @@ def test_dtypes_and_zero_dimensions_survive(tmp_path: Path):
     state, _ = load_weights(path)
     for name, array in arrays.items():
         read = state[name].numpy()
-        assert read.dtype == array.dtype and read.shape == array.shape and np.array_equal(read, array)
+        assert read.dtype == array.dtype
+        assert read.shape == array.shape
+        assert np.array_equal(read, array)
 
 
 def test_weights_that_do_not_lie_in_c_order(tmp_path: Path):
@@ -87,7 +89,7 @@ class FullDisk:
     """A file on a disk with room for ten bytes."""
 
     def __init__(self, path: Path, mode: str) -> None:
-        self.file = open(path, mode)
+        self.file = path.open(mode)
 
     def __enter__(self) -> FullDisk:
         return self
@@ -107,7 +109,9 @@ def test_full_disk(tmp_path: Path, monkeypatch, earlier: bool):
         save_weights(path, weights(1.0))
     monkeypatch.setattr(checkpoint, "open", FullDisk, raising=False)
     kept = "the file there before is untouched" if earlier else "nothing was left behind"
-    with pytest.raises(CheckpointError, match=rf"cannot write {path} \(.* bytes\): No space left on device; {kept}; free"):
+    with pytest.raises(
+        CheckpointError, match=rf"cannot write {path} \(.* bytes\): No space left on device; {kept}; free"
+    ):
         save_weights(path, weights(5.0))
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == ([path] if earlier else [])
@@ -131,7 +135,9 @@ def test_corrupt_file(tmp_path: Path, damage):
     path = tmp_path / "w"
     save_weights(path, weights(1.0))
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(CheckpointError, match=rf"{path} is not a whole safetensors file: .*; it is truncated or corrupt"):
+    with pytest.raises(
+        CheckpointError, match=rf"{path} is not a whole safetensors file: .*; it is truncated or corrupt"
+    ):
         load_weights(path)
 
 
@@ -142,4 +148,5 @@ def test_missing_file_and_foreign_metadata(tmp_path: Path):
         load_weights(tmp_path / "w")
     save_file({"x": np.ones(2, np.float32)}, tmp_path / "w", {"format": "pt"})
     state, metadata = load_weights(tmp_path / "w")
-    assert state["x"].tolist() == [1.0, 1.0] and metadata == {}
+    assert state["x"].tolist() == [1.0, 1.0]
+    assert metadata == {}

@@ -45,8 +45,10 @@ def scores_of(reports: list[EpochReport]) -> list[tuple[float, float]]:
 def test_a_few_images_are_learned_by_heart():
     reports = epochs_of(Settings(epochs=12, batch_size=16, lr=5e-3))
     assert [r.epoch for r in reports] == list(range(1, 13))
-    assert reports[0].train.loss > 1.5 and reports[-1].train.loss < 0.1
-    assert reports[-1].train.accuracy > 0.97 and reports[-1].test.accuracy > 0.7
+    assert reports[0].train.loss > 1.5
+    assert reports[-1].train.loss < 0.1
+    assert reports[-1].train.accuracy > 0.97
+    assert reports[-1].test.accuracy > 0.7
 
 
 def test_sgd_learns():
@@ -68,14 +70,18 @@ def test_batch_reports_count_up_to_the_epoch():
     seen = [(r.epoch, r.seen) for r in reports if isinstance(r, BatchReport)]
     assert seen == [(epoch, count) for epoch in (1, 2) for count in (40, 80, 120, 150)]
     last, epoch = reports[3], reports[4]
-    assert isinstance(last, BatchReport) and isinstance(epoch, EpochReport)
-    assert last.scores == epoch.train and epoch.images_per_second > 0 and epoch.seconds > 0
+    assert isinstance(last, BatchReport)
+    assert isinstance(epoch, EpochReport)
+    assert last.scores == epoch.train
+    assert epoch.images_per_second > 0
+    assert epoch.seconds > 0
 
 
 def test_evaluate_equals_the_formula_and_records_nothing():
     model = model_for(DIGITS)
     scores = evaluate(model, DIGITS.test, "cpu")
-    assert not model.training and all(p.grad is None for p in model.parameters())
+    assert not model.training
+    assert all(p.grad is None for p in model.parameters())
     logits = model(gf.as_tensor(DIGITS.test.images, device="cpu")).detach().numpy().astype(np.float64)
     log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     loss = -log_probabilities[np.arange(360), DIGITS.test.labels].mean()
@@ -94,13 +100,17 @@ def test_evaluate_takes_batches_of_unequal_size_by_their_weight():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_no_number_is_an_error():
-    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) in epoch \d with sgd at lr 1e\+15; try a smaller lr"):
+    with pytest.raises(
+        DivergedError, match=r"the loss is (nan|inf) in epoch \d with sgd at lr 1e\+15; try a smaller lr"
+    ):
         epochs_of(Settings(epochs=3, batch_size=16, lr=1e15, optimizer="sgd"))
 
 
 def test_one_cycle():
     rates = [one_cycle(step, 100) for step in range(100)]
-    assert rates[0] == 0.1 and rates[9] == rates[10] == 1 and 0 < rates[99] < 1e-3
+    assert rates[0] == 0.1
+    assert rates[9] == rates[10] == 1
+    assert 0 < rates[99] < 1e-3
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert [one_cycle(0, 1), one_cycle(0, 2), one_cycle(1, 2)] == [1, 1, 1]
 

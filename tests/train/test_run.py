@@ -12,8 +12,8 @@ import gradflow as gf
 from gradflow.data import Split, load_digits
 from gradflow.train import (
     BatchReport,
-    DivergedError,
     Display,
+    DivergedError,
     EpochReport,
     Scores,
     Settings,
@@ -53,14 +53,20 @@ def run(folder: Path, display: Display, settings: Settings = SETTINGS, **options
 
 def test_a_run_keeps_weights_and_metrics(tmp_path: Path):
     model, outcome = run(tmp_path, Recorder())
-    assert not outcome.interrupted and outcome.epochs == 3 and outcome.last is not None
+    assert not outcome.interrupted
+    assert outcome.epochs == 3
+    assert outcome.last is not None
     state, metadata = load_weights(outcome.weights)
     assert all(value.tolist() == state[name].tolist() for name, value in model.state_dict().items())
-    assert metadata["data"] == "digits" and metadata["input_shape"] == [1, 8, 8] and metadata["epochs_done"] == 3
+    assert metadata["data"] == "digits"
+    assert metadata["input_shape"] == [1, 8, 8]
+    assert metadata["epochs_done"] == 3
     records = read_metrics(outcome.metrics)
     assert [r["event"] for r in records] == ["epoch"] * 3 + ["final"]
     assert records[2]["test_accuracy"] == records[3]["test_accuracy"] == outcome.last.test.accuracy
-    assert records[3]["lr"] == 1e-3 and records[3]["seed"] == 0 and records[3]["interrupted"] is False
+    assert records[3]["lr"] == 1e-3
+    assert records[3]["seed"] == 0
+    assert records[3]["interrupted"] is False
 
 
 def test_two_runs_leave_the_same_bytes(tmp_path: Path):
@@ -81,17 +87,23 @@ def interrupt_after(epoch: int):
 
 def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path):
     model, outcome = run(tmp_path, Recorder(interrupt_after(2)))
-    assert outcome.interrupted and outcome.epochs == 2
+    assert outcome.interrupted
+    assert outcome.epochs == 2
     state, metadata = load_weights(outcome.weights)
-    assert state["0.weight"].tolist() == model.state_dict()["0.weight"].tolist() and metadata["epochs_done"] == 2
+    assert state["0.weight"].tolist() == model.state_dict()["0.weight"].tolist()
+    assert metadata["epochs_done"] == 2
     final = read_metrics(outcome.metrics)[-1]
-    assert final["event"] == "final" and final["interrupted"] is True and final["epochs_done"] == 2
+    assert final["event"] == "final"
+    assert final["interrupted"] is True
+    assert final["epochs_done"] == 2
 
 
 def test_a_request_to_stop_ends_the_run_between_batches(tmp_path: Path):
     _, outcome = run(tmp_path, Recorder(), should_stop=lambda: True)
-    assert outcome.interrupted and outcome.epochs <= 1
-    assert outcome.weights.exists() and read_metrics(outcome.metrics)[-1]["interrupted"] is True
+    assert outcome.interrupted
+    assert outcome.epochs <= 1
+    assert outcome.weights.exists()
+    assert read_metrics(outcome.metrics)[-1]["interrupted"] is True
 
 
 def test_a_request_that_comes_after_the_last_epoch_is_too_late(tmp_path: Path):
@@ -99,7 +111,8 @@ def test_a_request_that_comes_after_the_last_epoch_is_too_late(tmp_path: Path):
     done: list[int] = []
     display.on_epoch = lambda report: done.append(report.epoch)
     _, outcome = run(tmp_path, display, should_stop=lambda: len(done) == 3)
-    assert not outcome.interrupted and outcome.epochs == 3
+    assert not outcome.interrupted
+    assert outcome.epochs == 3
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -151,7 +164,8 @@ def test_live_display():
     shown = console.file.getvalue()
     for text in ("epoch 2/3", "loss 0.5123", "accuracy 87.50 %", "12,346 images/s", "left", "test 98.61 %"):
         assert text in shown
-    assert display.bar.finished is False and display.bar.live.is_started is False
+    assert display.bar.finished is False
+    assert display.bar.live.is_started is False
 
 
 def test_plain_display_where_there_is_no_terminal(monkeypatch):
