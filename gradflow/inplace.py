@@ -13,7 +13,7 @@ import numpy as np
 from .autograd.grad_mode import MODE
 from .autograd.primitive import raw_of
 from .autograd.tape import MAIN, Node
-from .autograd.value import TransformError, Value, next_sequence
+from .autograd.value import TransformError, Value, stamp
 from .backend.dtypes import promote_types, result_type
 from .ops.index import build, parse
 
@@ -41,7 +41,7 @@ class InPlace:
                     write(array, raw)
         except ValueError as error:
             raise ValueError(f"[{op}] {error} (x {tuple(self.shape)}, value {np.shape(raw)})") from None
-        self.version[0] = next_sequence()
+        stamp(self.version)
         return self
 
     def _arithmetic(self: Any, op: str, function: str, value: Any) -> Any:
@@ -117,9 +117,9 @@ class InPlace:
             raise ValueError(
                 f"[data] expected {tuple(self.shape)} {self.dtype}, got {tuple(value.shape)} {value.dtype}"
             )
-        self.version[0] = next_sequence()  # whoever saved the old memory must not take the new for it
+        stamp(self.version)  # whoever saved the old memory must not take the new for it
         self.inner, self.version = value.inner, value.version
-        self.version[0] = next_sequence()
+        stamp(self.version)
 
 
 def _recording(x: Any) -> bool:

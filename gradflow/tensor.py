@@ -368,7 +368,7 @@ class KeepGrad:
     def __call__(self, g: Tensor) -> None:
         tensor = self.tensor()
         if tensor is not None:
-            tensor.grad = g if tensor.grad is None else tensor.grad + g
+            tensor.grad = g.clone() if tensor.grad is None else tensor.grad + g
 
 
 class Handle:

@@ -13,7 +13,7 @@ from ..backend.dtypes import is_floating
 from .grad_mode import MODE
 from .primitive import BIND, raw_over
 from .tape import MAIN, Edge, Node
-from .value import Value, backend_under, make, next_sequence, unwrap
+from .value import Value, backend_under, last_change, make, stamp, unwrap
 
 
 class GraphError(RuntimeError):
@@ -157,62 +157,99 @@ class Pass:
 
     def __init__(self, level: Any, relink: bool, needed: set[Node] | None) -> None:
         self.level, self.relink, self.needed = level, relink, needed
-        self.pending: dict[Node, list[Any]] = {}
+        self.pending: dict[Node, Any] = {}  # a cotangent, or a list of them where a node has several outputs
         self.leaves: dict[Value, Any] = {}
         self.heap: list[tuple[int, Node]] = []
-        self.owned: set[tuple[int, int]] = set()  # cotangents whose buffer this pass allocated by adding
+        self.owned: set[Edge] = set()  # where the cotangent is a buffer this pass allocated by adding
 
     def send(self, edge: Edge, g: Any) -> None:
         if isinstance(edge, Value):
             held = self.leaves.get(edge)
-            self.leaves[edge] = g if held is None else self.add(held, g, (id(edge), 0))
+            self.leaves[edge] = g if held is None else self.add(held, g, edge)
             return
         node, i = (edge, 0) if type(edge) is Node else edge
         if self.needed is not None and node not in self.needed:
             return
-        gs = self.pending.get(node)
-        if gs is None:
-            gs = self.pending[node] = [None] * node.nout
+        pending = self.pending
+        if node not in pending:
             heappush(self.heap, (-node.seq, node))
-        held = gs[i]
-        gs[i] = g if held is None else self.add(held, g, (id(node), i))
+            pending[node] = None if node.nout == 1 else [None] * node.nout
+        if node.nout == 1:
+            held = pending[node]
+            pending[node] = g if held is None else self.add(held, g, node)
+        else:
+            held = pending[node][i]
+            pending[node][i] = g if held is None else self.add(held, g, edge)
 
-    def add(self, held: Any, g: Any, key: tuple[int, int]) -> Any:
+    def add(self, held: Any, g: Any, owner: Any) -> Any:
         """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
         if isinstance(held, Value) or isinstance(g, Value):
             return BIND.add(held, g)
-        if key in self.owned:
+        if owner in self.owned:
             with guarded(backend_under(held)):
                 held += g
             return held
-        self.owned.add(key)
+        self.owned.add(owner)
         return raw_over(backend_under(held)).add(held, g)
 
     def run(self, targets: dict[Any, Any] | None, retain: bool) -> None:
-        heap, pending = self.heap, self.pending
+        """Pull nodes until none is pending.
+
+        Written out here is the usual case, on which the cost of a small model depends: NumPy arrays, one output, vjps
+        of the cotangent and at most one saved value, nothing recorded. All else is for `general_step`.
+        """
+        heap, pending, leaves, owned, needed = self.heap, self.pending, self.leaves, self.owned, self.needed
+        plain, ndarray = targets is None and not self.relink, np.ndarray
         while heap:
             node = heappop(heap)[1]
-            gs = pending.pop(node)
-            if node.hooks:
-                for i, hooks in node.hooks.items():
-                    if gs[i] is not None:
-                        gs[i] = self.call_hooks(hooks, gs[i])
-            if targets is not None:
-                for i in range(node.nout):
-                    if (node, i) in targets and gs[i] is not None:
-                        targets[node, i] = gs[i]
-            if node.raw is None or node.raw.backend.guard is None:
-                for edge, g in pull(node, gs, self.relink):
+            held = pending.pop(node)
+            short, args, xp = node.prim.short, node.args, node.raw
+            usual = plain and short is not None and args is not None and xp is not None
+            if not usual or node.hooks is not None or type(held) is not ndarray:
+                self.general_step(node, held if type(held) is list else [held], targets)
+                if not retain:
+                    node.free()
+                continue
+            if node.seq < last_change[0]:
+                check_saved(node)
+            dtypes, shapes, i = node.dtypes, node.shapes, -1
+            for edge in node.edges:
+                i += 1
+                if edge is None:
+                    continue
+                vjp, kind, key = short[i]
+                g = vjp(xp, held) if not kind else vjp(xp, held, args[key] if kind == 1 else node.outs[key])
+                if type(g) is not ndarray or g.dtype is not dtypes[i] or g.shape != shapes[i]:
+                    g = fit(xp, g, shapes[i], dtypes[i])
+                if edge in owned and edge in leaves and type(g) is ndarray:
+                    leaves[edge] += g
+                elif type(edge) is Node and edge.nout == 1 and edge not in pending and needed is None:
+                    pending[edge] = g
+                    heappush(heap, (-edge.seq, edge))
+                else:
                     self.send(edge, g)
-            else:
-                with node.raw.backend.guard:
-                    for edge, g in list(pull(node, gs, self.relink)):
-                        self.send(edge, g)
-            if not retain:
-                node.free()
-        for leaf, g in self.leaves.items():
+            if args and not retain:
+                node.args, node.outs = None, ()
+        for leaf, g in leaves.items():
             if leaf.hooks:
-                self.leaves[leaf] = self.call_hooks(leaf.hooks, g)
+                leaves[leaf] = self.call_hooks(leaf.hooks, g)
+
+    def general_step(self, node: Node, gs: list[Any], targets: dict[Any, Any] | None) -> None:
+        if node.hooks:
+            for i, hooks in node.hooks.items():
+                if gs[i] is not None:
+                    gs[i] = self.call_hooks(hooks, gs[i])
+        if targets is not None:
+            for i in range(node.nout):
+                if (node, i) in targets and gs[i] is not None:
+                    targets[node, i] = gs[i]
+        if node.raw is None or node.raw.backend.guard is None:
+            for edge, g in pull(node, gs, self.relink):
+                self.send(edge, g)
+        else:
+            with node.raw.backend.guard:
+                for edge, g in list(pull(node, gs, self.relink)):
+                    self.send(edge, g)
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
         for hook in list(hooks):
@@ -321,6 +358,6 @@ def _accumulate(leaf: Value, g: Any) -> None:
         leaf.grad = make(leaf.grad.inner + g, leaf.level)
     else:
         leaf.grad.inner += g
-        leaf.grad.version[0] = next_sequence()
+        stamp(leaf.grad.version)
 
 

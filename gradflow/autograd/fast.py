@@ -31,40 +31,39 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
     cpu = get_backend("cpu")
     raw, kernels = raw_over(cpu), cpu.kernels
     new_node, main, getframe = Node.__new__, MAIN, sys._getframe
-    keeps = [prim.keep((bool(i & 1), bool(i & 2))) for i in range(4)]
-    keep_a = tuple([keep(0) for keep, _ in keeps])
-    keep_b = tuple([keep(1) for keep, _ in keeps])
-    keep_y = tuple([0 in outs for _, outs in keeps])
+    keep = []  # per tracked operands (1: a, 2: b, 3: both): whether a, b and the output are saved
+    for i in range(4):
+        saves, outs = prim.keep((bool(i & 1), bool(i & 2)))
+        keep.append((saves(0), saves(1), 0 in outs))
     constant = not prim.vjps
 
     def call(a: Any, b: Any, /) -> Any:
         x: Any
         y: Any
         if isinstance(a, Value):
-            if a.level is not main:
-                return bind(prim, (a, b), _NO_STATIC)
             x = a.inner
-            which = 1 if a.tracked else 0
             if isinstance(b, Value):
                 y = b.inner
-                if b.level is not main or type(y) is not ndarray or x.dtype is not y.dtype:
+                if a.level is not main or b.level is not main or type(x) is not ndarray or type(y) is not ndarray:
                     return bind(prim, (a, b), _NO_STATIC)
-                if b.tracked:
-                    which += 2
-            elif type(b) is float or type(b) is int:
-                y = b
+                dtype = x.dtype
+                if dtype is not y.dtype:
+                    return bind(prim, (a, b), _NO_STATIC)
+                which = (1 if a.tracked else 0) + (2 if b.tracked else 0)
             else:
-                return bind(prim, (a, b), _NO_STATIC)
-        elif (type(a) is float or type(a) is int) and isinstance(b, Value) and b.level is main:
-            x, y = b.inner, a  # only to look at the array
-            which = 2 if b.tracked else 0
+                y = b
+                if a.level is not main or type(x) is not ndarray or (type(b) is not float and type(b) is not int):
+                    return bind(prim, (a, b), _NO_STATIC)
+                dtype, which = x.dtype, (1 if a.tracked else 0)
         else:
+            if not isinstance(b, Value) or b.level is not main or (type(a) is not float and type(a) is not int):
+                return bind(prim, (a, b), _NO_STATIC)
+            x, y = a, b.inner
+            if type(y) is not ndarray:
+                return bind(prim, (a, b), _NO_STATIC)
+            dtype, which = y.dtype, (2 if b.tracked else 0)
+        if (dtype is not float32 and dtype is not float64) or name in kernels:
             return bind(prim, (a, b), _NO_STATIC)
-        dtype = x.dtype
-        if type(x) is not ndarray or (dtype is not float32 and dtype is not float64) or name in kernels:
-            return bind(prim, (a, b), _NO_STATIC)
-        if which >= 2 and not isinstance(a, Value) or not isinstance(a, Value):
-            x, y = y, x
         try:
             out = body(np, x, y)
         except ValueError:
@@ -88,30 +87,29 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         n.residual = n.hooks = None
         n.nout = 1
         n.dtypes = (dtype, dtype)
-        if which == 1:
-            n.edges = (a.edge or a, None)
-            n.shapes = (x.shape, ())
-        elif which == 2:
-            n.edges = (None, b.edge or b)
-            n.shapes = ((), y.shape)
-        else:
+        if which == 3:
             n.edges = (a.edge or a, b.edge or b)
             n.shapes = (x.shape, y.shape)
-        ka, kb, ko = keep_a[which], keep_b[which], keep_y[which]
+        elif which == 1:
+            n.edges = (a.edge or a, None)
+            n.shapes = (x.shape, ())
+        else:
+            n.edges = (None, b.edge or b)
+            n.shapes = ((), y.shape)
+        ka, kb, ko = keep[which]
         if ka or kb or ko:
             n.args = (x if ka else None, y if kb else None)
             n.outs = (out if ko else None,)
             n.counters = (
-                a.version if ka and isinstance(a, Value) else None,
-                b.version if kb and isinstance(b, Value) else None,
+                a.version if ka and type(x) is ndarray else None,
+                b.version if kb and type(y) is ndarray else None,
                 t.version if ko else None,
             )
         else:
             n.args = n.outs = n.counters = ()
         frame = getframe(1)
-        n.made = (
-            (frame.f_code, frame.f_lasti) if not frame.f_code.co_filename.startswith(PACKAGE) else caller()
-        )
+        code = frame.f_code
+        n.made = caller() if code.co_filename.startswith(PACKAGE) else (code, frame.f_lasti)
         n.seq = next_sequence()
         t.edge = n
         t.tracked = True

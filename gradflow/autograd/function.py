@@ -133,7 +133,7 @@ class Call(Primitive):
         self.formula, self.view, self.moves = None, True, False
         self.saves_residual, self.statics, self.defaults = False, (), {}
         self.body = lambda np, *arrays: self.forward(arrays)
-        self.joint, self.batch = self.backward, batch_rule
+        self.joint, self.batch, self.short = self.backward, batch_rule, None
         self.joint_plan = (("needs", 0), ("gs", 0), ("rest", 0), ("outs", 0), ("shapes", 0), ("first_order", 0))
         self.jvp = self.forward_mode if hasattr(function, "jvp") else None
         self.constant_outputs = frozenset()

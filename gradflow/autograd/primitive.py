@@ -79,6 +79,7 @@ class Primitive:
         self.statics = tuple(s for s in statics if s != "residual")
         self.plans = [None if v is None else self._plan(v) for v in self.vjps]
         self.joint_plan = self._plan(joint) if joint else None
+        self.short = self._short()
         self._keep: dict[tuple[bool, ...], tuple[Any, Any]] = {}
 
     @property
@@ -112,6 +113,18 @@ class Primitive:
         if name in self.statics:
             return ("static", name)
         raise TypeError(f"[{self.name}] a vjp asks for {name!r}, which is no input, output or static of the body")
+
+    def _short(self) -> tuple[tuple[Any, int, int], ...] | None:
+        """(vjp, SHAPE, key) per input where every vjp wants its cotangent and at most one saved value; else None."""
+        entries: list[tuple[Any, int, int]] = []
+        for vjp, plan in zip(self.vjps, self.plans, strict=True):
+            if vjp is None or plan is None or plan[:1] != (("g", 0),) or len(plan) > 2:
+                return None
+            kind, key = plan[1] if len(plan) == 2 else ("", 0)
+            if kind not in ("", "in", "y"):
+                return None
+            entries.append((vjp, ("", "in", "y").index(kind), key))
+        return tuple(entries) or None
 
     def keep(self, edges: tuple[bool, ...]) -> tuple[Callable[[int], bool], frozenset[int]]:
         """What a node must save when the inputs marked in `edges` want cotangents: (input test, output indices)."""

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 next_sequence = itertools.count(1).__next__
 """Numbers that order the making of nodes and the changing of storages, across threads."""
 
+last_change = [0]
+"""The sequence number of the latest change in place of any storage: nodes made after it need not be checked."""
+
+
+def stamp(version: list[int]) -> None:
+    """Note that the storage with this version counter was changed in place."""
+    version[0] = last_change[0] = next_sequence()
+
+
 _depths = itertools.count(0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tape import MAIN
-from ..autograd.value import Value, backend_under, next_sequence
+from ..autograd.value import Value, backend_under, stamp
 from ..backend.device import get_backend
 from ..backend.dtypes import as_dtype, is_floating
 from ..creation import as_tensor
@@ -199,8 +199,9 @@ class Module:
         for value in [*self.parameters(), *self.buffers()]:
             for held in (value, value.grad):
                 if held is not None:
-                    held.inner = _moved(held.inner, backend, kind)
-                    held.version = [next_sequence()]
+                    stamp(held.version)
+                    held.inner, held.version = _moved(held.inner, backend, kind), [0]
+                    stamp(held.version)
         return self
 
     def cuda(self, device: Any = "cuda") -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..autograd.grad_mode import enable_grad
-from ..autograd.value import Value, backend_under, next_sequence
+from ..autograd.value import Value, backend_under, stamp
 from ..creation import tensor
 from ..tensor import Tensor
 
@@ -75,7 +75,7 @@ class Optimizer:
                 else:
                     with backend.guard:
                         self.update(backend.module, p.inner, p.grad.inner, group, state)
-                p.version[0] = next_sequence()
+                stamp(p.version)
         return loss
 
     def update(self, np: Any, w: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:

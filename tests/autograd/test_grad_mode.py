@@ -193,6 +193,27 @@ def test_other_threads_are_unaffected():
         assert not records()
 
 
+def test_a_transform_in_another_thread_changes_nothing_here():
+    transform = gf.func.grad(lambda x: (x * x).sum())
+    with gf.no_grad():
+        run_threads(lambda: transform(gf.ones(2)))
+        assert not records()
+    inside, done = threading.Event(), threading.Event()
+
+    def wait(x):
+        inside.set()
+        assert done.wait(10)
+        return (x * x).sum()
+
+    def meanwhile():
+        assert inside.wait(10)
+        close(gf.func.grad(lambda x: frozen_cube(x).sum())(gf.tensor([2.0, 3.0])), [4.0, 9.0])
+        assert records()
+        done.set()
+
+    run_threads(lambda: close(gf.func.grad(wait)(gf.ones(2)), [2.0, 2.0]), meanwhile)
+
+
 def test_one_object_shared_by_two_threads():
     shared = gf.no_grad()
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()

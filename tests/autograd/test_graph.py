@@ -78,9 +78,11 @@ def test_the_gradient_given_to_backward_is_not_adopted():
     x.grad.zero_()
     close(g, [1.0, 1.0])
     y = x.reshape(2)
+    y.retain_grad()
     y.backward(g)
     g.fill_(7.0)
     close(x.grad, [1.0, 1.0])
+    close(y.grad, [1.0, 1.0])
 
 
 def test_grad_accumulates_and_may_be_cleared():
