@@ -32,9 +32,6 @@ class Tensor(InPlace, Value):
     __array_ufunc__ = None  # NumPy arrays leave operators to us
     __hash__ = object.__hash__
 
-    def __new__(cls, *_: Any, **__: Any) -> Tensor:
-        return object.__new__(cls)
-
     def __init__(self, *_: Any, **__: Any) -> None:
         raise TypeError("make tensors with gf.tensor(data), gf.zeros(...) and the like")
 

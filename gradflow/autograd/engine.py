@@ -212,20 +212,23 @@ class Pass:
                 continue
             if node.seq < last_change[0]:
                 check_saved(node)
-            dtypes, shapes, i = node.dtypes, node.shapes, -1
+            uniform, i = node.uniform, -1
             for edge in node.edges:
                 i += 1
                 if edge is None:
                     continue
                 vjp, kind, key = short[i]
                 g = vjp(xp, held) if not kind else vjp(xp, held, args[key] if kind == 1 else node.outs[key])
-                if type(g) is not ndarray or g.dtype is not dtypes[i] or g.shape != shapes[i]:
-                    g = fit(xp, g, shapes[i], dtypes[i])
-                if edge in owned and edge in leaves and type(g) is ndarray:
+                if not uniform or type(g) is not ndarray:
+                    g = fit(xp, g, node.shapes[i], node.dtypes[i])
+                if type(edge) is Node:
+                    if edge.nout == 1 and edge not in pending and needed is None:
+                        pending[edge] = g
+                        heappush(heap, (-edge.seq, edge))
+                    else:
+                        self.send(edge, g)
+                elif edge in owned and type(g) is ndarray:
                     leaves[edge] += g
-                elif type(edge) is Node and edge.nout == 1 and edge not in pending and needed is None:
-                    pending[edge] = g
-                    heappush(heap, (-edge.seq, edge))
                 else:
                     self.send(edge, g)
             if args and not retain:

@@ -30,11 +30,11 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
     body, name = prim.body, prim.name
     cpu = get_backend("cpu")
     raw, kernels = raw_over(cpu), cpu.kernels
-    new_node, main, getframe = Node.__new__, MAIN, sys._getframe
+    new, main, getframe = object.__new__, MAIN, sys._getframe
     keep = []  # per tracked operands (1: a, 2: b, 3: both): whether a, b and the output are saved
     for i in range(4):
-        saves, outs = prim.keep((bool(i & 1), bool(i & 2)))
-        keep.append((saves(0), saves(1), 0 in outs))
+        inputs, _, outs = prim.keep((bool(i & 1), bool(i & 2)))
+        keep.append((0 in inputs, 1 in inputs, 0 in outs))
     constant = not prim.vjps
 
     def call(a: Any, b: Any, /) -> Any:
@@ -70,7 +70,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
             return bind(prim, (a, b), _NO_STATIC)  # raises again, naming the operands
         if type(out) is not ndarray:
             out = asarray(out)
-        t = Tensor.__new__(Tensor)
+        t = new(Tensor)
         t.inner = out
         t.level = main
         t.grad = t.hooks = t.aux = None
@@ -79,7 +79,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
             t.edge = None
             t.tracked = False
             return t
-        n = new_node(Node)
+        n = new(Node)
         n.prim = prim
         n.static = _NO_STATIC
         n.level = main
@@ -89,13 +89,16 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         n.dtypes = (dtype, dtype)
         if which == 3:
             n.edges = (a.edge or a, b.edge or b)
-            n.shapes = (x.shape, y.shape)
+            n.shapes = shapes = (x.shape, y.shape)
+            n.uniform = shapes[0] == shapes[1]
         elif which == 1:
             n.edges = (a.edge or a, None)
             n.shapes = (x.shape, ())
+            n.uniform = type(y) is not ndarray
         else:
             n.edges = (None, b.edge or b)
             n.shapes = ((), y.shape)
+            n.uniform = type(x) is not ndarray
         ka, kb, ko = keep[which]
         if ka or kb or ko:
             n.args = (x if ka else None, y if kb else None)
@@ -125,9 +128,9 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
     body, name = prim.body, prim.name
     cpu = get_backend("cpu")
     raw, kernels = raw_over(cpu), cpu.kernels
-    new_node, main = Node.__new__, MAIN
-    keep, outs = prim.keep((True,))
-    keep_x, keep_y, constant = keep(0), 0 in outs, not prim.vjps
+    new, main = object.__new__, MAIN
+    inputs, _, outs = prim.keep((True,))
+    keep_x, keep_y, constant = 0 in inputs, 0 in outs, not prim.vjps
 
     def call(x: Any, /) -> Any:
         if not isinstance(x, Value) or x.level is not main:
@@ -141,7 +144,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         out = body(np, array)
         if type(out) is not ndarray:
             out = asarray(out)
-        t = Tensor.__new__(Tensor)
+        t = new(Tensor)
         t.inner = out
         t.level = main
         t.grad = t.hooks = t.aux = None
@@ -150,7 +153,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
             t.edge = None
             t.tracked = False
             return t
-        n = new_node(Node)
+        n = new(Node)
         n.prim = prim
         n.static = _NO_STATIC
         n.level = main
@@ -159,6 +162,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         n.nout = 1
         n.dtypes = (dtype,)
         n.edges = (x.edge or x,)
+        n.uniform = True
         n.shapes = (array.shape,)
         n.args = (array if keep_x else None,) if keep_x or keep_y else ()
         n.outs = (out if keep_y else None,)

@@ -115,5 +115,5 @@ def _node(prim: Primitive, primals: tuple[Any, ...], outs: tuple[Any, ...], stat
     node.shapes = tuple([shape_of(p) for p in primals])
     node.dtypes = tuple([getattr(p, "dtype", None) for p in primals])
     node.args, node.outs, node.nout = primals, outs, len(outs)
-    node.counters, node.hooks, node.seq = (), None, next_sequence()
+    node.counters, node.hooks, node.uniform, node.seq = (), None, False, next_sequence()
     return node

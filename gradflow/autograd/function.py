@@ -145,8 +145,8 @@ class Call(Primitive):
         self.differs: str | None = None  # an attribute of the context that differs between the examples of a vmap
 
     def keep(self, edges: tuple[bool, ...]) -> Any:
-        kept = frozenset([i for kind, i in self.saved if kind == "in"])
-        return kept.__contains__, frozenset([j for kind, j in self.saved if kind == "out"])
+        inputs = frozenset([i for kind, i in self.saved if kind == "in"])
+        return inputs, len(edges), frozenset([j for kind, j in self.saved if kind == "out"])
 
     def release(self) -> None:
         self.saved = [("freed", 0) if kind == "const" else (kind, i) for kind, i in self.saved]

@@ -80,7 +80,7 @@ class Primitive:
         self.plans = [None if v is None else self._plan(v) for v in self.vjps]
         self.joint_plan = self._plan(joint) if joint else None
         self.short = self._short()
-        self._keep: dict[tuple[bool, ...], tuple[Any, Any]] = {}
+        self._keep: dict[tuple[bool, ...], tuple[frozenset[int], int, frozenset[int]]] = {}
 
     @property
     def differentiable(self) -> bool:
@@ -126,19 +126,17 @@ class Primitive:
             entries.append((vjp, ("", "in", "y").index(kind), key))
         return tuple(entries) or None
 
-    def keep(self, edges: tuple[bool, ...]) -> tuple[Callable[[int], bool], frozenset[int]]:
-        """What a node must save when the inputs marked in `edges` want cotangents: (input test, output indices)."""
+    def keep(self, edges: tuple[bool, ...]) -> tuple[frozenset[int], int, frozenset[int]]:
+        """What a node must save when the inputs marked in `edges` want cotangents: inputs, the first of those kept
+        whole (`*inputs`), and outputs."""
         kept = self._keep.get(edges)
         if kept is None:
             plans = [self.joint_plan] if self.joint else [p for p, e in zip(self.plans, edges, strict=False) if e]
             entries = {entry for plan in plans if plan for entry in plan}
             inputs = frozenset(i for kind, i in entries if kind == "in")
-            rest = next((i for kind, i in entries if kind == "rest"), None)
+            rest = next((i for kind, i in entries if kind == "rest"), len(edges))
             outputs = frozenset(i for kind, i in entries if kind == "y")
-            kept = self._keep[edges] = (
-                lambda i: i in inputs or rest is not None and i >= rest,
-                outputs,
-            )
+            kept = self._keep[edges] = (inputs, rest, outputs)
         return kept
 
     def release(self) -> None:
@@ -205,6 +203,7 @@ class Raw:
         return out, kept
 
 
+_CPU = get_backend("cpu")
 _raws: dict[Backend, Raw] = {}
 
 
@@ -220,6 +219,12 @@ def raw_of(name: str, args: Sequence[Any]) -> Raw:
     """The raw namespace of the device that all arrays among `args` live on."""
     found: Backend | None = None
     for a in args:
+        if type(a) is np.ndarray:
+            if found is _CPU:
+                continue
+            if found is None:
+                found = _CPU
+                continue
         if a is None or isinstance(a, (bool, int, float, np.generic)):
             continue
         backend = backend_of(a)

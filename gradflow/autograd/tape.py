@@ -13,7 +13,7 @@ import numpy as np
 from ..backend.dtypes import is_floating
 from .grad_mode import MODE
 from .primitive import BIND, Primitive, bind, explain, prepare, raw_of
-from .value import Level, Value, make, next_sequence, shape_of
+from .value import Level, Value, make, next_sequence
 
 Edge = Any  # None, a leaf Value, a Node (its first output), or (Node, output index)
 
@@ -34,11 +34,12 @@ class Node:
     seq            creation order
     hooks          {output index: functions}, for tensor hooks
     made           (code, instruction) of the call, for messages
+    uniform        inputs and output have one shape and dtype, so that cotangents of elementwise vjps fit as they are
     """
 
     __slots__ = (
         "prim", "static", "edges", "args", "outs", "shapes", "dtypes", "residual", "raw", "counters", "seq", "hooks",
-        "made", "nout", "level", "__weakref__",
+        "made", "nout", "level", "uniform", "__weakref__",
     )  # fmt: skip
 
     prim: Primitive
@@ -56,6 +57,7 @@ class Node:
     made: tuple[CodeType, int]
     nout: int
     level: Level
+    uniform: bool
 
     def free(self) -> None:
         if self.args:
@@ -81,22 +83,15 @@ class Node:
         return f"<{self.prim.name} made at {self.place()}>"
 
 
-def caller() -> tuple[CodeType, int]:
-    """The innermost frame outside the package, as (code, instruction)."""
-    frame = sys._getframe(2)
+def caller(depth: int = 2) -> tuple[CodeType, int]:
+    """The innermost frame outside the package from `depth` on, as (code, instruction)."""
+    frame = sys._getframe(depth)
     inner = frame
     while frame.f_code.co_filename.startswith(PACKAGE):
         if frame.f_back is None:
             return inner.f_code, inner.f_lasti
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
-
-
-def edge_of(value: Any, level: Level) -> Edge:
-    """Where the cotangent of an argument goes on the tape `level`."""
-    if not isinstance(value, Value) or value.level is not level or not value.tracked:
-        return None
-    return value if value.edge is None else value.edge
 
 
 class Tape(Level):
@@ -147,29 +142,46 @@ class Tape(Level):
         xp: Any,
     ) -> Any:
         """Wrap the outputs and make the node that links them to the arguments."""
-        node = Node.__new__(Node)
+        node = object.__new__(Node)
         node.prim, node.static, node.level, node.raw, node.residual = prim, static, self, xp, residual
-        node.hooks = None
-        node.edges = tuple([edge_of(a, self) for a in args])
-        node.shapes = tuple([shape_of(a) for a in inner])
-        node.dtypes = tuple([getattr(a, "dtype", None) for a in inner])
-        node.made = caller()
+        node.hooks, node.uniform = None, False
+        edges: list[Edge] = []
+        shapes: list[tuple[int, ...]] = []
+        dtypes: list[Any] = []
+        for a, x in zip(args, inner, strict=True):
+            tracked = isinstance(a, Value) and a.level is self and a.tracked
+            edges.append(None if not tracked else a if a.edge is None else a.edge)
+            if hasattr(x, "dtype"):
+                shapes.append(x.shape)
+                dtypes.append(x.dtype)
+            else:
+                shapes.append(())
+                dtypes.append(None)
+        node.edges, node.shapes, node.dtypes = tuple(edges), tuple(shapes), tuple(dtypes)
+        node.made = caller(4)
         outs = out if type(out) is tuple else (out,)
         node.nout = len(outs)
-        keeps, kept_outs = prim.keep(tuple([e is not None for e in node.edges]))
-        counters = [a.version if isinstance(a, Value) and keeps(i) else None for i, a in enumerate(args)]
-        node.args = tuple([a if keeps(i) else None for i, a in enumerate(inner)])
-        node.outs = tuple([o if i in kept_outs else None for i, o in enumerate(outs)])
-        if residual is None and not kept_outs and all(a is None for a in node.args):
-            node.args = ()
+        kept, rest, kept_outs = prim.keep(tuple([e is not None for e in edges]))
+        saves = residual is not None
+        counters: list[list[int] | None] = [None] * (len(inner) + len(outs))
+        saved: list[Any] = [None] * len(inner)
+        for i, x in enumerate(inner):
+            if i in kept or i >= rest:
+                saved[i], saves = x, True
+                a = args[i]
+                if isinstance(a, Value):
+                    counters[i] = a.version
         values = []
         for i, o in enumerate(outs):
             live = is_floating(o.dtype) and i not in prim.constant_outputs
-            edge = (node if i == 0 else (node, i)) if live else None
-            value = make(o, self, edge=edge, version=version_of(prim, o, args, inner))
-            counters.append(value.version if i in kept_outs else None)
+            version = version_of(prim, o, args, inner) if prim.view else None
+            value = make(o, self, (node if i == 0 else (node, i)) if live else None, False, version)
+            if i in kept_outs:
+                counters[len(inner) + i], saves = value.version, True
             values.append(value)
-        node.counters = tuple(counters)
+        node.args = tuple(saved) if saves else ()
+        node.outs = tuple([o if i in kept_outs else None for i, o in enumerate(outs)]) if kept_outs else (None,) * len(outs)
+        node.counters = tuple(counters) if saves else ()
         node.seq = next_sequence()
         return tuple(values) if type(out) is tuple else values[0]
 

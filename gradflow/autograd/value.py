@@ -116,10 +116,13 @@ def set_tensor_class(cls: type[Value]) -> None:
     fast.Tensor = cls
 
 
+new = object.__new__
+
+
 def make(inner: Any, level: Level, edge: Any = None, requires_grad: bool = False, version: Any = None) -> Any:
     """A new value at `level`, of the class users see."""
     cls = _classes[0]
-    value = cls.__new__(cls)
+    value = new(cls)
     value.inner = inner
     value.level = level
     value.edge = edge

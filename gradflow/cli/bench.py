@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import __version__
 from ..backend.blas import blas_facts
 from .bench_peers import CASES
 from .bench_turns import Peer, Timing, race, race_imports
@@ -21,27 +21,26 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNITS = {"us": (1e6, "µs"), "ms": (1e3, "ms")}
-NAMES = {"gradflow": "gradflow", "torch": "PyTorch", "numpy": "NumPy alone"}
+NAMES = {"gradflow": "gradflow", "torch": "PyTorch"}
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row: what was timed and each library's time. `unit`, `per` and `flops` are those of a `bench_peers.Case`."""
+    """One row: what was timed and each library's time, shown in `unit` ("us" or "ms") per `per` parts."""
 
     label: str
     timings: Mapping[str, Timing]
     unit: str = "ms"
     per: int = 1
-    flops: int = 0
 
     def shown(self, library: str) -> str:
-        """A time as it is printed: `4.31 ms ±2 %`, with the rate where the work is known."""
+        """A time as it is printed: `4.31 ms ±2 %`."""
         timing = self.timings.get(library)
         if timing is None:
             return ""
         factor, unit = UNITS[self.unit]
-        rate = f", {self.flops / timing.median / 1e9:.0f} GFLOP/s" if self.flops else ""
-        return f"{timing.median * factor / self.per:.2f} {unit} ±{100 * timing.spread:.0f} %{rate}"
+        value = timing.median * factor / self.per
+        return f"{value:{'.0f' if value >= 100 else '.3g'}} {unit} ±{100 * timing.spread:.0f} %"
 
     @property
     def ratio(self) -> str:
@@ -85,6 +84,7 @@ def measure(
     for each case; `say` is told what is being done.
     """
     bench = Bench()
+    busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     say("starting")
     interpreters = {"gradflow": sys.executable, **({"torch": torch_python} if torch_python else {})}
     with ExitStack() as stack:
@@ -94,17 +94,20 @@ def measure(
             case = CASES[name]
             say(case.label)
             timings = race(name, peers, seconds, turns)
-            bench.results.append(Result(case.label, timings, case.unit, case.per, case.flops))
+            bench.results.append(Result(case.label, timings, case.unit, case.per))
     say("import")
     imports = race_imports({"numpy": sys.executable, **interpreters}, without)
     alone = imports["numpy"].median
-    label = (
-        f"import ({NAMES['numpy']}: {alone * 1e3:.0f} ms, gradflow {imports['gradflow'].median / alone:.2f} times that)"
-    )
+    label = f"import, {imports['gradflow'].median / alone:.2f} times NumPy's {alone * 1e3:.0f} ms"
     bench.results.append(Result(label, imports))
-    layouts = [f"{r.label}: {t.layout}" for r in bench.results for t in r.timings.values() if t.layout]
-    if layouts:
-        bench.notes.append(f"PyTorch's faster memory format counts ({'; '.join(layouts)}).")
+    if torch_python:
+        last = [r.label for r in bench.results if r.timings["torch"].layout == "channels_last"]
+        bench.notes.append(
+            f"PyTorch in its faster memory format, which is channels-last in {'; '.join(last) or 'none'}."
+        )
+    bench.notes.append("Medians, ± half the distance between the quartiles. Peers take turns, each in its own process.")
+    if busy > 0.5:
+        bench.notes.append(f"The machine was busy with other work before (load {busy:.1f}): the times may be too long.")
     return bench
 
 
@@ -154,9 +157,9 @@ def render(bench: Bench, console: Console) -> None:
         line(f"{name:<9} {value}")
     header, *rows = bench.rows()
     if console.is_terminal:
-        table = Table(*[Text(title) for title in header], box=None, pad_edge=False)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = Table(box=None, pad_edge=False)
+        for i, title in enumerate(header):
+            table.add_column(title, justify="right" if i else "left", no_wrap=i > 0)
         for row in rows:
             table.add_row(*[Text(cell) for cell in row])
         console.print(table)

@@ -6,6 +6,7 @@ the machine's speed drifts. Peers that take turns see the same machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -25,7 +26,7 @@ from .bench_peers import CASES
 
 PATIENCE = 300.0  # seconds to wait for an answer
 PAUSE = 0.01  # between turns, in which the threads of the last peer fall asleep
-BLOCK = 0.03  # seconds of timed work that make a turn worth taking
+BLOCK = 0.1  # seconds of work in a turn, of which the first step is not timed
 
 # A new process finds what this one finds, gradflow in a checkout included; another interpreter has its own packages.
 PATHS = "import json, sys; sys.path += [p for p in json.loads(sys.argv.pop()) if p not in sys.path]; "
@@ -48,11 +49,14 @@ class PeerError(RuntimeError):
 
 
 class Peer:
-    """A process that serves one library. `python` may be another interpreter, one that has the library."""
+    """A process that serves one library; `facts` are its version, threads and the like.
+
+    `python` may be another interpreter, one that has the library. The variables `without` are unset in the process.
+    """
 
     def __init__(self, library: str, python: str = sys.executable, without: Sequence[str] = ()) -> None:
         self.library = library
-        self._stderr = tempfile.TemporaryFile("w+")
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the peer
         self._process = subprocess.Popen(
             [python, "-c", SERVE, bench_peers.__file__, library, paths_for(python)],
             stdin=subprocess.PIPE,
@@ -61,18 +65,15 @@ class Peer:
             text=True,
             env=environ_for(without),
         )
-        self._facts: dict[str, Any] | None = None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Version, threads and the like. Waits until the library is imported."""
-        if self._facts is None:
-            self._facts = self._answer()
-        return self._facts
+        try:
+            self.facts: dict[str, Any] = self._answer()
+        except BaseException:
+            self._process.kill()
+            self.close()
+            raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and wait for its answer; PeerError where there is none, or where it is an error."""
-        assert self.facts
         assert self._process.stdin is not None
         try:
             print(json.dumps(request), file=self._process.stdin, flush=True)
@@ -104,8 +105,9 @@ class Peer:
     def close(self) -> None:
         """End the process."""
         for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
+            with contextlib.suppress(OSError):  # what could not be sent to a process that has ended
+                if stream is not None:
+                    stream.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -126,7 +128,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one step: all that were measured. `layout` is the memory format they were taken in, if there is one."""
+    """All seconds measured of one step. `layout` is the memory format they were taken in, if there is one."""
 
     seconds: tuple[float, ...]
     layout: str = ""

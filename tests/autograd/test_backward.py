@@ -44,6 +44,11 @@ def test_a_tensor_passed_as_gradient():
     assert x.grad.dtype == gf.float64
     (x * x).sum().backward(gf.tensor(2.0))
     close(x.grad, [26.0, 412.0])
+    (x * x).backward(leaf([1.0, 1.0]))  # one that requires grad is not followed without create_graph
+    close(x.grad, [28.0, 416.0])
+    assert not x.grad.requires_grad
+    with pytest.raises(ERROR, match="gradient"):
+        (x * x).backward("g")
 
 
 def test_a_gradient_that_requires_grad_is_differentiated_too():

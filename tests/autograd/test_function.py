@@ -349,6 +349,32 @@ def test_saved_values_are_freed_by_backward():
         y.backward()
 
 
+def test_a_saved_intermediate_is_freed_with_the_graph():
+    kept = []
+
+    class ExpTwice(gf.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            e = gf.exp(x)
+            kept.append(weakref.ref(e))
+            ctx.save_for_backward(e)
+            return e * 2.0
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0] * 2.0
+
+    x = leaf([1.0, 2.0])
+    y = ExpTwice.apply(x).sum()
+    y.backward(retain_graph=True)
+    assert kept[0]() is not None
+    y.backward()
+    assert kept[0]() is None
+    close(x.grad, 4 * np.exp([1.0, 2.0]))
+    with pytest.raises(RuntimeError, match=r"ExpTwice[\s\S]*retain_graph"):
+        y.backward()
+
+
 @pytest.mark.parametrize("function", [Cube, CubeSetup, Exp, SquareAndExp])
 def test_no_reference_cycle(function):
     gc.collect()

@@ -188,7 +188,7 @@ def jvp(f):
 
 
 def vmap(f):
-    return lambda x: (func.vmap(f)(gf.stack([x, x * 0.5])) * tensor([[1.0], [3.0]])).sum(0)
+    return lambda x: (func.vmap(f)(gf.stack([x, x * -0.5])) * tensor([[1.0], [3.0]])).sum(0)
 
 
 TRANSFORMS = {"grad": grad, "jvp": jvp, "vmap": vmap}
@@ -231,6 +231,18 @@ def test_an_outer_weight_records_through_the_function(chain, case):
     }[case]
     for actual, expected in zip(run(custom), run(plain), strict=True):
         close(actual, expected)
+
+
+def test_an_outer_weight_is_recorded_in_the_values_too():
+    w, x = leaf(W), tensor(X)
+    for call in (
+        lambda f: func.vjp(f, x)[0],
+        lambda f: func.jvp(f, (x,), (tensor(V),))[0],
+        lambda f: func.grad_and_value(lambda x: f(x).sum())(x)[1],
+        lambda f: func.vmap(f)(x.unsqueeze(0)),
+    ):
+        y = call(lambda x: Product.apply(w, x))
+        close(gf.autograd.grad(y.sum(), w)[0], X)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -75,6 +75,8 @@ def test_the_gradient_given_to_backward_is_not_adopted():
     x, g = leaf(), plain([1.0, 1.0])
     x.backward(g)
     (x + 0.0).backward(g)
+    (x + x + x).backward(g)
+    close(x.grad, [5.0, 5.0])
     x.grad.zero_()
     close(g, [1.0, 1.0])
     y = x.reshape(2)

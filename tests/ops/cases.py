@@ -55,11 +55,11 @@ class Case:
         return self.name
 
 
-def spaced(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Numbers of either sign whose sizes are all different, from 0.3 to 1.9: far from 0 and from one another."""
-    rng = np.random.default_rng(seed)
+def spaced(shape: tuple[int, ...], name: str, i: int) -> np.ndarray:
+    """Numbers of either sign whose sizes are all different, from 0.3 to 2: far from 0, one another and other inputs'."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()) + i)
     count = int(np.prod(shape))
-    sizes = np.linspace(0.3, 1.9, count) if count > 1 else np.full(count, 0.7)
+    sizes = (np.linspace(0.3, 1.9, count) if count > 1 else np.full(count, 0.7)) + 0.06 * i
     return rng.permutation(sizes * rng.choice([-1.0, 1.0], count)).reshape(shape)
 
 
@@ -71,7 +71,7 @@ def case(name: str, call: Any, *shapes: Any, c: Any = (), ref: Any = None, **fla
     """A Case whose inputs are given as shapes, or as arrays."""
     inputs = []
     for i, shape in enumerate(shapes):
-        made = shape if isinstance(shape, np.ndarray) else spaced(tuple(shape), zlib.crc32(name.encode()) + i)
+        made = shape if isinstance(shape, np.ndarray) else spaced(tuple(shape), name, i)
         inputs.append(np.abs(made) if isinstance(shape, Positive) else made)
     constants = tuple([np.asarray(k) for k in (c if isinstance(c, tuple) else (c,))])
     return Case(name, call, tuple(inputs), constants, ref, **flags)

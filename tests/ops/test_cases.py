@@ -14,6 +14,7 @@ from ops.cases import CASES, Case
 from ops.harness import (
     FORWARD,
     REVERSE,
+    STEP,
     TAPE,
     all_close,
     close,
@@ -101,7 +102,7 @@ def test_jvp_against_differences(case: Case) -> None:
     if not case.numeric:
         pytest.skip("float32 results are too coarse for differences")
     directions = [random(x.shape, "jvp", i) for i, x in enumerate(case.inputs)]
-    xs, fixed, h = case.inputs, constants(case), 2e-3
+    xs, fixed, h = case.inputs, constants(case), STEP
 
     def at(step: float) -> list[np.ndarray]:
         moved = tensors([x + step * d for x, d in zip(xs, directions, strict=True)])
@@ -110,7 +111,7 @@ def test_jvp_against_differences(case: Case) -> None:
     out, tangents = gf.func.jvp(lambda *v: tuple(floating(case.call(*v, *fixed))), tuple(tensors(xs)), tuple(tensors(directions)))
     all_close(out, at(0.0), 1e-14, "primal")
     steps = zip(at(h), at(-h), at(2 * h), at(-2 * h), strict=True)
-    all_close(tangents, [(8 * (a - b) - (c - d)) / (12 * h) for a, b, c, d in steps], 1e-8, "tangent")
+    all_close(tangents, [np.asarray((8 * (a - b) - (c - d)) / (12 * h)) for a, b, c, d in steps], 1e-8, "tangent")
 
 
 def test_one_tangent_at_a_time_adds_up(case: Case) -> None:
