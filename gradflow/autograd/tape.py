@@ -64,8 +64,8 @@ class Node:
             self.args = None
             self.outs = ()
             self.residual = None
-            if self.prim.short is None:
-                self.prim.release()
+        if self.prim.short is None:
+            self.prim.release()
 
     def name(self) -> str:
         return self.prim.name

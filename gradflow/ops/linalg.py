@@ -7,6 +7,11 @@ from typing import Any
 from ..autograd.batch import elementwise
 from ..autograd.define import primitive
 from ..backend.dtypes import is_half
+from ..backend.threads import one_blas_thread
+
+
+SMALL = 1 << 24
+"""Multiplications below which a second BLAS thread gains less than it may lose where cores are shared."""
 
 
 def swap_last(xp: Any, x: Any) -> Any:
@@ -31,6 +36,9 @@ def matmul(np: Any, a: Any, b: Any) -> Any:
     """
     if is_half(a.dtype):
         return np.matmul(a.astype("f4"), b.astype("f4")).astype(a.dtype)
+    if np.__name__ == "numpy" and a.size * b.shape[-1] < SMALL:
+        with one_blas_thread:
+            return np.matmul(a, b)
     return np.matmul(a, b)
 
 

@@ -1,6 +1,5 @@
-"""A user's Function on the tape: what ctx keeps and tells, what backward may return, what is refused, what is freed."""
+"""A user's Function on the tape: arguments, outputs, what ctx tells, and which gradients backward may return."""
 
-import gc
 import weakref
 
 import numpy as np
@@ -85,7 +84,9 @@ def test_both_styles_record_and_give_three_orders(function):
     x = leaf([1.0, -2.0, 0.5])
     y = function.apply(x)
     close(y, x.detach().numpy() ** 3)
-    assert y.requires_grad and not y.is_leaf and y.grad_fn is not None
+    assert y.requires_grad
+    assert not y.is_leaf
+    assert y.grad_fn is not None
     (first,) = gf.autograd.grad(y.sum(), x, create_graph=True)
     (second,) = gf.autograd.grad(first.sum(), x, create_graph=True)
     (third,) = gf.autograd.grad(second.sum(), x)
@@ -138,7 +139,9 @@ def test_non_tensor_arguments_and_none_gradients():
         @staticmethod
         def backward(ctx, g):
             x, nothing = ctx.saved_tensors
-            assert nothing is None and ctx.label == "three" and tuple(ctx.shape) == (2,)
+            assert nothing is None
+            assert ctx.label == "three"
+            assert tuple(ctx.shape) == (2,)
             assert ctx.needs_input_grad == (True, False, False, True)
             return g * ctx.n * x ** (ctx.n - 1), None, None, None
 
@@ -189,7 +192,8 @@ class SquareAndExp(gf.autograd.Function):
 def test_tuple_outputs_with_any_of_them_used(used):
     x = leaf([0.5, -1.5])
     outputs = SquareAndExp.apply(x)
-    assert isinstance(outputs, tuple) and len(outputs) == 2
+    assert isinstance(outputs, tuple)
+    assert len(outputs) == 2
     total = sum(outputs[i].sum() for i in used)
     (first,) = gf.autograd.grad(total, x, create_graph=True)
     (second,) = gf.autograd.grad(first.sum(), x)
@@ -240,7 +244,9 @@ def test_mark_non_differentiable_and_integer_outputs():
 
     x = leaf([3.0, -4.0])
     size, sign, index = SortLike.apply(x)
-    assert size.requires_grad and not sign.requires_grad and not index.requires_grad
+    assert size.requires_grad
+    assert not sign.requires_grad
+    assert not index.requires_grad
     (size.sum() + (sign * index).sum()).backward()
     close(x.grad, [1.0, -1.0])
 
@@ -257,7 +263,10 @@ def test_an_input_returned_as_it_is():
 
     x = leaf([1.0, 2.0])
     y = Reverse.apply(x)
-    assert y is not x and y.requires_grad and not y.is_leaf and x.is_leaf
+    assert y is not x
+    assert y.requires_grad
+    assert not y.is_leaf
+    assert x.is_leaf
     (y * y).sum().backward()
     close(x.grad, [-2.0, -4.0])
     z = x * 1.0
@@ -272,7 +281,8 @@ def test_nothing_is_recorded_or_kept_without_need():
     with gf.no_grad():
         assert not Cube.apply(x).requires_grad
     y = Cube.apply(plain)
-    assert not y.requires_grad and y.grad_fn is None
+    assert not y.requires_grad
+    assert y.grad_fn is None
     kept = weakref.ref(plain)
     del plain
     assert kept() is None  # y holds no ctx, and so no saved input
@@ -302,106 +312,3 @@ def test_a_gradient_of_another_dtype_is_cast_to_the_inputs():
     y.sum().backward()
     assert x.grad.dtype == gf.float32
     close(x.grad, [0.5, 0.25])
-
-
-def test_a_tensor_kept_as_an_attribute_is_refused():
-    class Careless(gf.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.x = x
-            return x * x
-
-        @staticmethod
-        def backward(ctx, g):
-            return 2.0 * ctx.x * g
-
-    with pytest.raises(ERROR, match="save_for_backward"):
-        Careless.apply(leaf([1.0, 2.0]))
-
-
-def test_a_saved_value_changed_in_place_is_refused():
-    x = leaf([1.0, 2.0])
-    y = Cube.apply(x)
-    with gf.no_grad():
-        x.add_(1.0)
-    with pytest.raises(RuntimeError, match="Cube"):
-        y.sum().backward()
-    x = leaf([1.0, 2.0])
-    y = Exp.apply(x)
-    with gf.no_grad():
-        x.add_(1.0)  # Exp keeps its output only
-    y.sum().backward()
-    close(x.grad, np.exp([1.0, 2.0]))
-    x = leaf([1.0, 2.0])
-    y = Exp.apply(x)
-    y.detach().zero_()
-    with pytest.raises(RuntimeError, match="Exp"):
-        y.sum().backward()
-
-
-def test_saved_values_are_freed_by_backward():
-    x = leaf([1.0, 2.0])
-    y = Cube.apply(x).sum()
-    y.backward(retain_graph=True)
-    y.backward()
-    close(x.grad, [6.0, 24.0])
-    with pytest.raises(RuntimeError, match=r"Cube[\s\S]*retain_graph"):
-        y.backward()
-
-
-def test_a_saved_intermediate_is_freed_with_the_graph():
-    kept = []
-
-    class ExpTwice(gf.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            e = gf.exp(x)
-            kept.append(weakref.ref(e))
-            ctx.save_for_backward(e)
-            return e * 2.0
-
-        @staticmethod
-        def backward(ctx, g):
-            return g * ctx.saved_tensors[0] * 2.0
-
-    x = leaf([1.0, 2.0])
-    y = ExpTwice.apply(x).sum()
-    y.backward(retain_graph=True)
-    assert kept[0]() is not None
-    y.backward()
-    assert kept[0]() is None
-    close(x.grad, 4 * np.exp([1.0, 2.0]))
-    with pytest.raises(RuntimeError, match=r"ExpTwice[\s\S]*retain_graph"):
-        y.backward()
-
-
-@pytest.mark.parametrize("function", [Cube, CubeSetup, Exp, SquareAndExp])
-def test_no_reference_cycle(function):
-    gc.collect()
-    gc.disable()
-    try:
-        x = leaf([1.0, 2.0])
-        h = x * 1.0
-        y = function.apply(h)
-        y = y[0] if isinstance(y, tuple) else y
-        refs = [weakref.ref(h), weakref.ref(y)]
-        del h, y
-        assert [r() for r in refs] == [None, None]
-        h = x * 1.0
-        y = function.apply(h)
-        y = y[0] if isinstance(y, tuple) else y
-        (g,) = gf.autograd.grad(y.sum(), x, create_graph=True)
-        refs = [weakref.ref(h), weakref.ref(y), weakref.ref(g)]
-        del h, y, g
-        assert [r() for r in refs] == [None, None, None]
-    finally:
-        gc.enable()
-
-
-def test_a_function_between_other_operations_and_used_twice():
-    x = leaf([0.5, 1.5])
-    h = x * 2.0
-    y = Cube.apply(h) + Cube.apply(h) * Exp.apply(x)
-    y.sum().backward()
-    v = x.detach().numpy()
-    close(x.grad, 48 * v**2 / 2 + np.exp(v) * (8 * v**3 + 24 * v**2))

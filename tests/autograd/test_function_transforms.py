@@ -330,66 +330,6 @@ def test_the_users_vmap_with_two_outputs_and_a_negative_or_missing_out_dim():
     close(one, np.ones((2, 2)))
 
 
-class ExpTwice(gf.autograd.Function):
-    """Saves a float that is neither input nor output: enough for a first order on the plain tape only."""
-
-    @staticmethod
-    def forward(ctx, x):
-        e = gf.exp(x)
-        ctx.save_for_backward(e)
-        return e * 2.0
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * ctx.saved_tensors[0] * 2.0
-
-
-def test_a_saved_intermediate_serves_a_first_order():
-    x = leaf(X)
-    ExpTwice.apply(x).sum().backward()
-    close(x.grad, 2 * np.exp(X))
-
-
-def test_a_saved_intermediate_is_refused_at_a_second_order():
-    def second():
-        x = leaf(X)
-        (g,) = gf.autograd.grad(ExpTwice.apply(x).sum(), x, create_graph=True)
-        return gf.autograd.grad(g.sum(), x)
-
-    with pytest.raises(ERROR, match="ExpTwice"):
-        second()
-
-
-def test_a_saved_intermediate_under_transforms_is_right_or_refused():
-    for chain in CHAINS:
-        try:
-            actual = wrapped(ExpTwice.apply, chain)(tensor(X))
-        except ERROR as error:
-            assert "ExpTwice" in str(error), chain
-        else:
-            close(actual, wrapped(lambda x: gf.exp(x) * 2.0, chain)(tensor(X)), f"innermost first: {chain}")
-
-
 def test_a_batch_of_size_zero():
     assert tuple(func.vmap(Cube.apply)(gf.zeros(0, 3)).shape) == (0, 3)
     assert tuple(func.vmap(func.grad(lambda x: Cube.apply(x).sum()))(gf.zeros(0, 3)).shape) == (0, 3)
-
-
-def test_an_attribute_that_differs_between_examples_is_right_or_refused():
-    class BySum(gf.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.n = x.sum().item()
-            return x * 1.0
-
-        @staticmethod
-        def backward(ctx, g):
-            return g * ctx.n
-
-    per_sample = func.vmap(func.grad(lambda x: BySum.apply(x).sum()))
-    try:
-        rows = per_sample(tensor([[1.0, 2.0], [3.0, 4.0]]))
-    except ERROR as error:
-        assert "BySum" in str(error) or "vmap" in str(error)
-    else:
-        close(rows, [[3.0, 3.0], [7.0, 7.0]])

@@ -29,10 +29,14 @@ def test_no_grad_stops_recording_and_gives_leaves():
     with gf.no_grad():
         assert not records()
         y = x * x
-        assert y.is_leaf and not y.requires_grad
+        assert y.is_leaf
+        assert not y.requires_grad
         z = gf.tensor([1.0], requires_grad=True)  # asked for by name
-        assert z.requires_grad and z.is_leaf
-    assert records() and not y.requires_grad and x.requires_grad
+        assert z.requires_grad
+        assert z.is_leaf
+    assert records()
+    assert not y.requires_grad
+    assert x.requires_grad
     close((x * y).sum(), 9.0)
 
 
@@ -92,16 +96,20 @@ def test_as_a_decorator(mode):
             assert not records()
         return gf.is_grad_enabled()
 
-    assert f.__name__ == "f" and f.__doc__ == "What f does."
-    assert f(3) is False and records()
+    assert f.__name__ == "f"
+    assert f.__doc__ == "What f does."
+    assert f(3) is False
+    assert records()
     with gf.enable_grad():
-        assert f(1) is False and records()
+        assert f(1) is False
+        assert records()
 
 
 def test_enable_grad_as_a_decorator():
     inner = gf.enable_grad()(records)
     with gf.no_grad():
-        assert inner() and not records()
+        assert inner()
+        assert not records()
 
 
 @pytest.mark.parametrize("decorate", [True, False])
@@ -110,12 +118,12 @@ def test_an_error_restores_the_mode(decorate):
         assert not records()
         raise KeyError("x")
 
+    def in_a_block():
+        with gf.no_grad(), gf.no_grad():
+            fail()
+
     with pytest.raises(KeyError):
-        if decorate:
-            gf.no_grad()(fail)()
-        else:
-            with gf.no_grad(), gf.no_grad():
-                fail()
+        (gf.no_grad()(fail) if decorate else in_a_block)()
     assert records()
 
 
@@ -133,13 +141,18 @@ def test_a_decorated_generator_is_in_its_mode_only_while_it_runs():
         return received
 
     generator = values()
-    assert next(generator) == 0 and records()
-    assert generator.send("a") == 1 and records()
-    assert generator.throw(ZeroDivisionError()) == "caught" and records()
+    assert next(generator) == 0
+    assert records()
+    assert generator.send("a") == 1
+    assert records()
+    assert generator.throw(ZeroDivisionError()) == "caught"
+    assert records()
     with pytest.raises(StopIteration) as stop:
         next(generator)
-    assert stop.value.value == ["a"] and records()
-    assert list(values()) == [0, 1, 2] and records()
+    assert stop.value.value == ["a"]
+    assert records()
+    assert list(values()) == [0, 1, 2]
+    assert records()
 
 
 def test_a_mode_entered_inside_a_generator_follows_the_usual_rules():
@@ -148,7 +161,8 @@ def test_a_mode_entered_inside_a_generator_follows_the_usual_rules():
             yield records()
         yield records()
 
-    assert list(values()) == [False, True] and records()
+    assert list(values()) == [False, True]
+    assert records()
 
 
 def run_threads(*targets):
@@ -273,10 +287,7 @@ def test_a_transform_honours_no_grad_inside_it():
     with gf.no_grad():  # both at once
         close(gf.func.grad(lambda x: frozen_cube(x).sum())(x), [4.0, 9.0])
     nothing = gf.func.grad(lambda x: gf.no_grad()(lambda: (x * x).sum())())
-    try:
-        close(nothing(x), [0.0, 0.0])
-    except RuntimeError as error:  # also an honest answer: the result does not depend on x
-        assert "grad" in str(error)
+    close(nothing(x), [0.0, 0.0])
 
 
 def test_forward_mode_does_not_depend_on_no_grad():
@@ -306,7 +317,8 @@ def test_backward_itself_is_not_recorded_and_leaves_the_mode_alone():
     y.register_hook(lambda g: seen.append((gf.is_grad_enabled(), g.requires_grad)))
     y.sum().backward(retain_graph=True)
     y.sum().backward(create_graph=True)
-    assert seen[0][1] is False and seen[1][0] is True
+    assert seen[0][1] is False
+    assert seen[1][0] is True
     assert records()
     close(x.grad, [4.0, 8.0])
 

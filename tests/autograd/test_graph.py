@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-import gradflow.nn.functional as F
 
+F = gf.nn.functional
 ERROR = (RuntimeError, ValueError, TypeError)
 grad = gf.autograd.grad
 
@@ -68,7 +68,9 @@ def test_a_leafs_grad_is_its_own_writable_and_dense(name, create_graph):
     expected[0][0, 0] = 99.0
     close(ga, expected[0] + 1.0)  # every element written once: no stride of 0, no overlap
     close(gb, expected[1])
-    assert type(a.grad) is gf.Tensor and a.grad.dtype == a.dtype and a.grad.device == a.device
+    assert type(a.grad) is gf.Tensor
+    assert a.grad.dtype == a.dtype
+    assert a.grad.device == a.device
 
 
 def test_the_gradient_given_to_backward_is_not_adopted():
@@ -107,7 +109,8 @@ def test_grad_of_a_float32_leaf_is_float32_even_where_accumulated():
     x = leaf(dtype="f4")
     for _ in range(2):
         (x * plain([1.0, 2.0])).sum().backward()
-    assert x.grad.dtype == gf.float32 and not x.grad.requires_grad
+    assert x.grad.dtype == gf.float32
+    assert not x.grad.requires_grad
     close(x.grad, [2.0, 4.0])
 
 
@@ -119,7 +122,8 @@ def test_a_hook_on_a_leaf_gets_the_total_once_and_may_replace_it():
     x.register_hook(lambda g: seen.append(g))
     second = x.register_hook(lambda g: g * 10.0)
     (x * 2.0 + x * 3.0 + x).sum().backward()
-    assert len(seen) == 1 and type(seen[0]) is gf.Tensor
+    assert len(seen) == 1
+    assert type(seen[0]) is gf.Tensor
     close(seen[0], [6.0, 6.0])
     close(x.grad, [60.0, 60.0])
     second.remove()
@@ -164,7 +168,7 @@ def test_a_hook_on_one_output_of_several():
 
 
 def test_a_hook_needs_a_tensor_that_requires_grad_and_its_result_the_right_shape():
-    with pytest.raises(RuntimeError, match="requires_grad|require grad"):
+    with pytest.raises(RuntimeError, match=r"requires_grad|require grad"):
         plain([1.0]).register_hook(print)
     x = leaf()
     x.register_hook(lambda g: g[:1])
@@ -184,7 +188,7 @@ def test_retain_grad():
     y.backward()
     close(h.grad, [12.0, 24.0])
     x.retain_grad()  # nothing to do for a leaf
-    with pytest.raises(RuntimeError, match="requires_grad|require grad"):
+    with pytest.raises(RuntimeError, match=r"requires_grad|require grad"):
         plain([1.0]).retain_grad()
 
 
@@ -240,7 +244,8 @@ def test_backward_frees_as_it_goes():
         y.backward()
     finally:
         tracemalloc.stop()
-    assert saved > 38_000_000 and held[0] < 10_000_000
+    assert saved > 38_000_000
+    assert held[0] < 10_000_000
 
 
 def test_no_reference_cycles_in_ordinary_use():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-import gradflow.nn.functional as F
 
+F = gf.nn.functional
 ERROR = (RuntimeError, ValueError, TypeError)
 func = gf.func
 RNG = np.random.default_rng(0)
@@ -68,7 +68,9 @@ def test_grad_of_nested_structures_and_keyword_arguments():
 
     params = {"layer": (plain(np.ones((3, 2))), plain([0.5, 0.25])), "head": [plain([1.0, 2.0])]}
     g = func.grad(loss)(params, plain(X), scale=3.0)
-    assert set(g) == {"layer", "head"} and isinstance(g["layer"], tuple) and isinstance(g["head"], list)
+    assert set(g) == {"layer", "head"}
+    assert isinstance(g["layer"], tuple)
+    assert isinstance(g["head"], list)
     close(g["layer"][0], 3 * np.outer(X, [1.0, 2.0]))
     close(g["layer"][1], [3.0, 6.0])
     close(g["head"][0], 3 * (X.sum() + np.array([0.5, 0.25])))
@@ -112,7 +114,7 @@ def test_jvp_structures():
     close(out, [1.0, 1.0])
     close(tangent, [0.0, 0.0])
     for primals, tangents in (((x,), (plain([1.0]),)), ((x,), (y, y)), (x, y)):
-        with pytest.raises(ERROR, match="jvp|tangent|primal"):
+        with pytest.raises(ERROR, match=r"jvp|tangent|primal"):
             func.jvp(lambda x: x * x, primals, tangents)
 
 

@@ -103,7 +103,8 @@ def test_each_change_works_in_place_and_is_seen_by_backward(name):
     same, y = c, x * c
     change(c)
     close(c, after)
-    assert same is c and not c.requires_grad
+    assert same is c
+    assert not c.requires_grad
     with pytest.raises(RuntimeError, match=r"(?s)mul.*in.place"):
         y.sum().backward()
 
@@ -116,7 +117,8 @@ def test_each_change_on_a_leaf_under_no_grad(name):
     with gf.no_grad():
         change(x)
     close(x, after)
-    assert x.requires_grad and x.is_leaf
+    assert x.requires_grad
+    assert x.is_leaf
     with pytest.raises(RuntimeError, match=r"(?s)mul.*in.place"):
         y.sum().backward()
     (x * x).sum().backward()  # a fresh graph is fine
@@ -128,10 +130,10 @@ def test_each_change_is_refused_where_it_would_have_to_be_recorded(name):
     change, _ = CHANGES[name]
     x = leaf()
     for target in (x, x * 1.0):
-        with pytest.raises(ERROR, match="(?i)in.place"):
+        with pytest.raises(ERROR, match=r"(?i)in.place"):
             change(target)
     result = x * 1.0
-    with gf.no_grad(), pytest.raises(ERROR, match="(?i)in.place"):
+    with gf.no_grad(), pytest.raises(ERROR, match=r"(?i)in.place"):
         change(result)  # a recorded result, also under no_grad
     close(x, [1.0, 2.0, 3.0])
     close(result, [1.0, 2.0, 3.0])
@@ -148,7 +150,7 @@ def test_each_change_is_refused_where_it_would_have_to_be_recorded(name):
 )
 def test_a_value_that_requires_grad_is_refused_unless_under_no_grad(change):
     c, v = plain(), leaf()
-    with pytest.raises(ERROR, match="(?i)requires.grad"):
+    with pytest.raises(ERROR, match=r"(?i)requires.grad"):
         change(c, v)
     close(c, [1.0, 2.0, 3.0])
     with gf.no_grad():
@@ -192,7 +194,7 @@ def test_aliases_share_one_counter(saved, changed):
     kept, other = ALIASES[saved](c), ALIASES[changed](c)  # both made before anything is saved
     y = x * kept
     other.add_(1.0)
-    with pytest.raises(RuntimeError, match="in.place"):
+    with pytest.raises(RuntimeError, match=r"in.place"):
         y.sum().backward()
 
 
@@ -203,7 +205,7 @@ def test_a_leaf_changed_after_a_view_of_it_was_saved(saved):
     y = leaf([2.0]) * view
     with gf.no_grad():
         x.add_(1.0)
-    with pytest.raises(RuntimeError, match="in.place"):
+    with pytest.raises(RuntimeError, match=r"in.place"):
         y.sum().backward()
 
 
@@ -213,7 +215,7 @@ def test_a_view_of_a_leaf_changed_under_no_grad():
     with gf.no_grad():
         x[1:].mul_(2.0)
     close(x, [1.0, 4.0, 6.0])
-    with pytest.raises(RuntimeError, match="in.place"):
+    with pytest.raises(RuntimeError, match=r"in.place"):
         y.backward()
 
 
@@ -235,12 +237,12 @@ def test_higher_orders_and_transforms_check_too():
     (g,) = gf.autograd.grad((x * x * x).sum(), x, create_graph=True)
     with gf.no_grad():
         x.add_(1.0)
-    with pytest.raises(RuntimeError, match="in.place"):
+    with pytest.raises(RuntimeError, match=r"in.place"):
         g.sum().backward()
     c = plain()
     _, pull = gf.func.vjp(lambda x: x * c, plain())
     c.zero_()
-    with pytest.raises(RuntimeError, match="in.place"):
+    with pytest.raises(RuntimeError, match=r"in.place"):
         pull(plain())
 
 
@@ -295,9 +297,9 @@ def test_no_false_alarm_on_another_path():
 def test_a_broadcast_destination_is_refused(make):
     c = plain()
     wide = make(c)
-    with pytest.raises(ERROR, match="(?i)broadcast|expand"):
+    with pytest.raises(ERROR, match=r"(?i)broadcast|expand"):
         wide.add_(1.0)
-    with pytest.raises(ERROR, match="(?i)broadcast|expand"):
+    with pytest.raises(ERROR, match=r"(?i)broadcast|expand"):
         wide[:, 0] = 5.0
     close(c, [1.0, 2.0, 3.0])
 

@@ -68,14 +68,24 @@ def test_a_timing_is_shown_as_median_and_spread():
     assert bench.Result("y", {"gradflow": Timing((1.5416,))}).shown("gradflow") == "1542 ms ±0 %"
 
 
-def test_the_command_prints_machine_versions_and_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def test_the_command_prints_machine_versions_and_rows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     monkeypatch.setattr(bench, "CASES", {"tape": bench_peers.CASES["tape"]})
     monkeypatch.setattr(bench, "find_spec", lambda name: None)
     monkeypatch.setenv("OPENBLAS_L2_SIZE", "1")
     assert bench.run() == 0
     out = capsys.readouterr().out
     assert "OPENBLAS_L2_SIZE=1 stands in for the CPU's real cache size" in " ".join(out.split())
-    for word in ("machine ", f"gradflow  {gf.__version__}", "BLAS ", "recorded multiply", "µs", "import, ", "pip install torch"):
+    for word in (
+        "machine ",
+        f"gradflow  {gf.__version__}",
+        "BLAS ",
+        "recorded multiply",
+        "µs",
+        "import, ",
+        "pip install torch",
+    ):
         assert word in out
     assert "ratio" not in out
 
@@ -90,7 +100,7 @@ def test_pytorch_stands_beside_gradflow():
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_table_fits_a_terminal(terminal: bool):
-    both = {"gradflow": Timing((0.1234, 0.1236)), "torch": Timing((0.1234, 0.1236))}
+    both = {"gradflow": Timing((0.123, 0.123)), "torch": Timing((0.123, 0.123))}
     rows = [bench.Result(case.label, both) for case in bench_peers.CASES.values()]
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=80)
