@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.base import guarded
 from ..backend.dtypes import is_floating
 from .engine import Pass, pull
 from .primitive import BIND, Primitive, bind, raw_of
 from .tape import Node, Tape
-from .value import Level, Value, make, next_sequence, shape_of
+from .value import Level, Value, backend_under, make, next_sequence, shape_of
 
 
 class DualLevel(Level):
@@ -29,7 +30,8 @@ class DualLevel(Level):
         if not prim.differentiable or all(t is None for t in tangents):
             return out
         outs = out if type(out) is tuple else (out,)
-        results = tangents_of(prim, primals, tangents, outs, static)
+        with guarded(backend_under(outs[0])):
+            results = tangents_of(prim, primals, tangents, outs, static)
         values = tuple(
             [o if i in prim.constant_outputs else self.pair(o, results[i]) for i, o in enumerate(outs)]
         )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .base import Backend, Device
+from .numpy_kernels import KERNELS
 
 
 class NumpyBackend(Backend):
@@ -17,7 +18,7 @@ class NumpyBackend(Backend):
         self.device = Device("cpu")
         self.module = np
         self.array_type = np.ndarray
-        self.kernels: dict[str, Callable[..., Any]] = {}
+        self.kernels: dict[str, Callable[..., Any]] = dict(KERNELS)
 
     def from_host(self, array: np.ndarray) -> np.ndarray:
         return np.array(array)

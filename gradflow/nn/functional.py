@@ -176,8 +176,8 @@ def batch_norm(
         )
     y, mean, var = _norm.batch_norm(input, weight, bias, eps=eps)
     if training and running_mean is not None:
-        _update(running_mean, unwrap(mean), momentum)
-        _update(running_var, unwrap(var) * (count / (count - 1)), momentum)
+        _update(running_mean, mean, momentum, 1.0)
+        _update(running_var, var, momentum, count / (count - 1))
     return y
 
 
@@ -189,10 +189,11 @@ def _mapped(value: Any) -> bool:
     return False
 
 
-def _update(running: Any, batch: Any, momentum: float) -> None:
+def _update(running: Any, batch: Any, momentum: float, factor: float) -> None:
+    """running = (1 - momentum) running + momentum * factor * batch, from plain values."""
     plain = running.detach()
     plain.mul_(1.0 - momentum)
-    plain.add_(make(batch.astype(plain.dtype), MAIN), alpha=momentum)
+    plain.add_(E.astype(make(unwrap(batch), MAIN), dtype=plain.dtype), alpha=momentum * factor)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.value import Value, unwrap
+from ..backend.base import guarded
 from ..backend.device import backend_of
 from ..backend.dtypes import is_floating
 from ..functions import mean, permute, reshape
@@ -86,7 +87,8 @@ def _rows(x: Any, axis: int) -> Any:
 def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
     raw = unwrap(target)
     backend = backend_of(raw)
-    bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes)
+    with guarded(backend):
+        bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes)
     if bad is not None:
         raise IndexError(f"[cross_entropy] target holds class {bad}, but x has classes 0 to {classes - 1}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.batch import elementwise
@@ -42,11 +43,17 @@ def negative(np: Any, x: Any) -> Any:
 
 
 def _power_base_vjp(xp: Any, g: Any, a: Any, b: Any) -> Any:
-    # b * a**(b - 1) is 0 * inf at a = 0, b = 0, where the derivative is 0
-    return g * xp.where(xp.equal(b, 0), 0.0, b * xp.power(a, xp.where(xp.equal(b, 0), 1.0, b - 1.0)))
+    if not hasattr(b, "shape"):
+        return g * (xp.power(a, b - 1) * b) if b else xp.zeros_like(g)
+    none = xp.equal(b, 0)  # b a**(b - 1) is 0 * inf at a = 0, b = 0, where the derivative is 0
+    return g * xp.where(none, 0.0, b * xp.power(a, xp.where(none, 1.0, b - 1.0)))
 
 
 def _power_exponent_vjp(xp: Any, g: Any, a: Any, b: Any, y: Any) -> Any:
+    if not hasattr(a, "shape"):
+        if a:
+            return g * y * (math.log(a) if a > 0 else math.nan)
+        return xp.where(xp.greater_equal(b, 0), 0.0, g * y * -math.inf)
     # log(0) * 0**b is -inf * 0 for b > 0, where the derivative is 0
     dead = xp.logical_and(xp.equal(a, 0), xp.greater_equal(b, 0))
     return g * xp.where(dead, 0.0, y * xp.log(xp.where(dead, 1.0, a)))

@@ -14,6 +14,7 @@ import numpy
 from ..autograd.batch import pad_rank, shifted, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
+from ..backend.base import guarded
 from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
 
 ARRAY = "array"
@@ -226,7 +227,8 @@ def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
                 f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
             )
         value = value.inner
-    return value.nonzero()
+    with guarded(backend_under(value)):
+        return value.nonzero()  # type: ignore[no-any-return]
 
 
 __all__ = ["ARRAY", "build", "check_range", "getitem", "parse", "pick", "place", "scatter_add", "shifted"]
