@@ -16,7 +16,9 @@ import warnings as _warnings
 __version__ = "0.1.0"
 
 # Operations give inf and NaN in silence, as they do on a GPU.
-_warnings.filterwarnings("ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\.")
+_warnings.filterwarnings(
+    "ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\."
+)
 
 from . import autograd, func, nn, optim
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -25,6 +27,7 @@ from .backend.base import DeviceError
 from .backend.device import default_device as get_default_device
 from .backend.device import parse_device as device
 from .backend.device import set_default_device
+from .backend.dtypes import bool_ as bool
 from .backend.dtypes import (
     float16,
     float32,
@@ -39,7 +42,6 @@ from .backend.dtypes import (
     set_default_dtype,
     uint8,
 )
-from .backend.dtypes import bool_ as bool
 from .creation import (
     arange,
     as_tensor,

@@ -112,11 +112,15 @@ def empty(*size: Any, dtype: Any = None, device: DeviceLike = None, requires_gra
     return _filled("empty", _sizes(size), 0, dtype, device, requires_grad)
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """One value everywhere; its type gives the dtype unless one is named."""
     if dtype is None:
         dtype = np.dtype(bool) if isinstance(fill_value, bool) else np.int64 if isinstance(fill_value, int) else None
-    return _filled("full", _sizes((size,) if isinstance(size, int) else tuple(size)), fill_value, dtype, device, requires_grad)
+    return _filled(
+        "full", _sizes((size,) if isinstance(size, int) else tuple(size)), fill_value, dtype, device, requires_grad
+    )
 
 
 def zeros_like(x: Any, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -143,7 +147,9 @@ def arange(
     return tensor(np.arange(first, last, step).astype(as_dtype(dtype)), device=device, requires_grad=requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix, zeros elsewhere."""
     kind = get_default_dtype() if dtype is None else as_dtype(dtype)
     return tensor(np.eye(n, m, dtype="f4").astype(kind), device=device, requires_grad=requires_grad)
@@ -197,7 +203,9 @@ def randint(
     return _random("randint", tuple(size), numbers, int, generator, dtype, device, False)
 
 
-def randperm(n: int, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None) -> Tensor:
+def randperm(
+    n: int, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None
+) -> Tensor:
     """The integers 0 to n - 1 in random order."""
 
     def numbers(key: Any, shape: tuple[int, ...], kind: Any) -> Any:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from .autograd.primitive import BIND
 from .backend.dtypes import as_dtype, is_floating
-from .ops import elementwise, linalg, reduce, shape, softmax as softmax_ops
+from .ops import elementwise, linalg, reduce, shape
+from .ops import softmax as softmax_ops
 from .ops.index import getitem as _getitem
 from .ops.index import parse
 
@@ -251,7 +252,9 @@ def cat(tensors: Sequence[Any], dim: int = 0) -> Any:
     first = tensors[0]
     d = one_dim("cat", first, dim)
     for i, t in enumerate(tensors):
-        if t.ndim != first.ndim or any(a != b for k, (a, b) in enumerate(zip(t.shape, first.shape, strict=True)) if k != d):
+        if t.ndim != first.ndim or any(
+            a != b for k, (a, b) in enumerate(zip(t.shape, first.shape, strict=True)) if k != d
+        ):
             raise ValueError(
                 f"[cat] tensor 0 {tuple(first.shape)} and tensor {i} {tuple(t.shape)} may differ in dim {dim} only"
             )
@@ -264,7 +267,9 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
         raise ValueError("[stack] expects a non-empty list or tuple of tensors")
     for i, t in enumerate(tensors):
         if tuple(t.shape) != tuple(tensors[0].shape):
-            raise ValueError(f"[stack] tensor {i} {tuple(t.shape)} has not the shape {tuple(tensors[0].shape)} of tensor 0")
+            raise ValueError(
+                f"[stack] tensor {i} {tuple(t.shape)} has not the shape {tuple(tensors[0].shape)} of tensor 0"
+            )
     return cat([unsqueeze(t, dim) for t in tensors], dim)
 
 

@@ -81,12 +81,12 @@ class Tensor(InPlace, Value):
         self.replace_storage(value)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802
+    def T(self) -> Tensor:
         """The dimensions in reverse order."""
         return F.permute(self, *reversed(range(self.ndim)))  # type: ignore[no-any-return]
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802
+    def mT(self) -> Tensor:
         """The last two dimensions exchanged."""
         return F.transpose(self, -2, -1)  # type: ignore[no-any-return]
 
@@ -213,7 +213,7 @@ class Tensor(InPlace, Value):
             return self
         if requires_grad and not is_floating(self.dtype):
             raise TypeError(f"[requires_grad] only floating tensors can require gradients, got {self.dtype}")
-        self.tracked = True if requires_grad else False
+        self.tracked = requires_grad not in (False, 0, None)
         return self
 
     def backward(
@@ -299,8 +299,10 @@ class Tensor(InPlace, Value):
 
     def __bool__(self) -> Any:
         if self.size_ != 1:
-            raise ValueError(f"[bool] a tensor of shape {tuple(self.shape)} is ambiguous as one truth value; use .any() or .all()")
-        return True if self._plain("bool").item() else False
+            raise ValueError(
+                f"[bool] a tensor of shape {tuple(self.shape)} is ambiguous as one truth value; use .any() or .all()"
+            )
+        return self._plain("bool").item() != 0
 
     def __float__(self) -> Any:
         return np.float64(self.item()).item()
@@ -315,7 +317,9 @@ class Tensor(InPlace, Value):
 
     def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
         if self.edge is not None:
-            raise RuntimeError(f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()")
+            raise RuntimeError(
+                f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()"
+            )
         copy = make(self.inner.copy(), self.level, requires_grad=self.tracked)
         copy.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
         memo[id(self)] = copy

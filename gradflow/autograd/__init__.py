@@ -1,4 +1,4 @@
-"""Automatic differentiation: primitives, the tape and its backward pass, forward mode, vmap, and what they compose to."""
+"""Automatic differentiation: primitives, the tape and its backward pass, forward mode, vmap, what they compose to."""
 
 from .api import backward, grad
 from .engine import GraphError

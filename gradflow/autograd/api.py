@@ -23,7 +23,8 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
         raise TransformError(f"[{op}] cannot run inside {y.level.name}; use gf.func.grad or gf.func.vjp there")
     if not y.tracked:
         raise GraphError(
-            f"[{op}] the tensor has requires_grad=False: so has all it was computed from, or it was made under no_grad()"
+            f"[{op}] the tensor has requires_grad=False: so has all it was computed from, or it was made under "
+            "no_grad()"
         )
     backend = backend_under(y)
     if gradient is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .primitive import BIND, Primitive, bind
-from .value import Level, TransformError, Value, make, shape_of
+from .value import Level, Value, make, shape_of
 
 Static = dict[str, Any]
 

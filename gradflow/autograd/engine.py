@@ -23,7 +23,7 @@ class GraphError(RuntimeError):
 class Saved:
     """A node's saved values as its vjps see them when something records: linked again to where they came from."""
 
-    __slots__ = ("args", "outs", "shapes", "static", "residual", "raw")
+    __slots__ = ("args", "outs", "raw", "residual", "shapes", "static")
 
     def __init__(self, node: Node, relink: bool) -> None:
         assert node.args is not None
@@ -204,8 +204,8 @@ class Pass:
             node = heappop(heap)[1]
             held = pending.pop(node)
             short, args, xp = node.prim.short, node.args, node.raw
-            usual = plain and short is not None and args is not None and xp is not None
-            if not usual or node.hooks is not None or type(held) is not ndarray:
+            unusual = not plain or node.hooks is not None or type(held) is not ndarray
+            if unusual or short is None or args is None or xp is None:
                 self.general_step(node, held if type(held) is list else [held], targets)
                 if not retain:
                     node.free()
@@ -362,5 +362,3 @@ def _accumulate(leaf: Value, g: Any) -> None:
     else:
         leaf.grad.inner += g
         stamp(leaf.grad.version)
-
-

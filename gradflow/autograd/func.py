@@ -92,7 +92,7 @@ def _vjp(name: str, func: Function, primals: tuple[Tree, ...], has_aux: bool) ->
     lowered = [_shown(_lower(o, tape)) for o in outs]
 
     def pull_back(*cotangents: Tree) -> Any:
-        given, given_structure = flatten(cotangents if len(cotangents) != 1 else cotangents[0])
+        given = flatten(cotangents if len(cotangents) != 1 else cotangents[0])[0]
         if len(given) != len(outs):
             raise ValueError(f"[vjp] got {len(given)} cotangents for {len(outs)} outputs")
         roots = []

@@ -222,8 +222,8 @@ class Call(Primitive):
 
         if self.differs:
             raise TransformError(
-                f"[{self.name}] forward set ctx.{self.differs} differently for different examples of a vmap, so that one "
-                "backward cannot serve them all; save it as a tensor, or define vmap(info, in_dims, *args)"
+                f"[{self.name}] forward set ctx.{self.differs} differently for different examples of a vmap, so that "
+                "one backward cannot serve them all; save it as a tensor, or define vmap(info, in_dims, *args)"
             )
 
         def find(kind: str, i: Any) -> Any:

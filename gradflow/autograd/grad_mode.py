@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
+
+_GENERATOR = 0x20  # CO_GENERATOR, without importing inspect
 
 
 class GradMode(threading.local):
@@ -51,7 +52,7 @@ class _GradContext:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         mode = self.mode
-        if inspect.isgeneratorfunction(function):
+        if getattr(function, "__code__", None) is not None and function.__code__.co_flags & _GENERATOR:
 
             @functools.wraps(function)
             def generate(*args: Any, **kwargs: Any) -> Any:
@@ -82,7 +83,7 @@ class _Stepwise(Generator[Any, Any, Any]):
             return self.generator.throw(*error)
 
 
-class set_grad_enabled(_GradContext):  # noqa: N801 - PyTorch's name
+class set_grad_enabled(_GradContext):
     """Turn recording on or off: from the call on, or for a `with` block or a decorated function."""
 
     def __init__(self, mode: bool) -> None:
@@ -117,13 +118,13 @@ class _NoArguments(_GradContext):
         super().__init__(self.enabled)
 
 
-class no_grad(_NoArguments):  # noqa: N801
+class no_grad(_NoArguments):
     """Record nothing inside a `with` block or a decorated function."""
 
     enabled = False
 
 
-class enable_grad(_NoArguments):  # noqa: N801
+class enable_grad(_NoArguments):
     """Record again inside `no_grad`."""
 
     enabled = True

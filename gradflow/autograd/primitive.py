@@ -57,7 +57,7 @@ class Primitive:
         joint: Rule | None = None,
         batch: Rule | None = None,
         linear: tuple[int, ...] = (),
-        jvp: Rule | None = None,
+        jvp: Rule | str | None = None,
         promote: str | None = None,
         promoted: slice = slice(None),
         view: bool = False,
@@ -73,7 +73,7 @@ class Primitive:
         self.inputs = code.co_varnames[1 : code.co_argcount]
         statics = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         self.rest = code.co_varnames[len(self.inputs) + 1 + len(statics)] if code.co_flags & 0x04 else None
-        self.defaults = {k: v for k, v in (body.__kwdefaults__ or {}).items()}
+        self.defaults = dict(body.__kwdefaults__ or {})
         self.saves_residual = "residual" in self.defaults
         self.defaults.pop("residual", None)
         self.statics = tuple(s for s in statics if s != "residual")
@@ -100,7 +100,7 @@ class Primitive:
             return ("g", int(name[1:]))
         if name == "gs":
             return ("gs", 0)
-        if name == "y" or name[0] == "y" and name[1:].isdigit():
+        if name == "y" or (name[0] == "y" and name[1:].isdigit()):
             return ("y", int(name[1:] or 0))
         if name in self.inputs:
             return ("in", self.inputs.index(name))
@@ -177,7 +177,7 @@ class Raw:
 
     def _run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool) -> Any:
         wants = {"residual": True} if residual and prim.saves_residual else {}
-        out = NotImplemented
+        out: Any = NotImplemented
         kernel = self.backend.kernels.get(prim.name)
         if kernel is not None:
             out = kernel(*args, **static, **wants)
@@ -305,4 +305,4 @@ class Binding:
 
 BIND = Binding()
 
-__all__ = ["Array", "BIND", "PRIMITIVES", "Primitive", "Raw", "bind", "explain", "prepare", "raw_of", "raw_over"]
+__all__ = ["BIND", "PRIMITIVES", "Array", "Primitive", "Raw", "bind", "explain", "prepare", "raw_of", "raw_over"]

@@ -38,8 +38,23 @@ class Node:
     """
 
     __slots__ = (
-        "prim", "static", "edges", "args", "outs", "shapes", "dtypes", "residual", "raw", "counters", "seq", "hooks",
-        "made", "nout", "level", "uniform", "__weakref__",
+        "__weakref__",
+        "args",
+        "counters",
+        "dtypes",
+        "edges",
+        "hooks",
+        "level",
+        "made",
+        "nout",
+        "outs",
+        "prim",
+        "raw",
+        "residual",
+        "seq",
+        "shapes",
+        "static",
+        "uniform",
     )  # fmt: skip
 
     prim: Primitive
@@ -180,7 +195,9 @@ class Tape(Level):
                 counters[len(inner) + i], saves = value.version, True
             values.append(value)
         node.args = tuple(saved) if saves else ()
-        node.outs = tuple([o if i in kept_outs else None for i, o in enumerate(outs)]) if kept_outs else (None,) * len(outs)
+        node.outs = (
+            tuple([o if i in kept_outs else None for i, o in enumerate(outs)]) if kept_outs else (None,) * len(outs)
+        )
         node.counters = tuple(counters) if saves else ()
         node.seq = next_sequence()
         return tuple(values) if type(out) is tuple else values[0]

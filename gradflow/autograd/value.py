@@ -72,7 +72,7 @@ class Value:
     aux             forward mode: the tangent
     """
 
-    __slots__ = ("inner", "level", "edge", "tracked", "grad", "version", "hooks", "aux", "__weakref__")
+    __slots__ = ("__weakref__", "aux", "edge", "grad", "hooks", "inner", "level", "tracked", "version")
 
     inner: Any
     level: Level

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,19 @@ import numpy as np
 Array = Any  # a NumPy or CuPy array: the two share an interface, not a base class
 
 
-@dataclass(frozen=True)
 class Device:
     """Where an array lives: `Device("cpu")` or `Device("cuda", 1)`; `str()` gives "cpu" or "cuda:1"."""
 
-    type: str
-    index: int | None = None
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str, index: int | None = None) -> None:
+        self.type, self.index = type, index
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self) -> int:
+        return hash((self.type, self.index))
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def spread(work: Callable[[Sequence[T]], R], items: Iterable[T]) -> list[R]:
         if count <= 1 or threading.current_thread().name.startswith("gradflow-worker"):
             return [work(jobs)]
         cuts = [len(jobs) * i // count for i in range(count + 1)]
-        parts = [jobs[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [jobs[a:b] for a, b in pairwise(cuts)]
         pool = _setup()[1]
         futures = [pool.submit(work, part) for part in parts[1:]]
         first = work(parts[0])
@@ -46,7 +46,9 @@ def spread(work: Callable[[Sequence[T]], R], items: Iterable[T]) -> list[R]:
 
 
 @lru_cache(maxsize=1)
-def _setup() -> tuple[int, ThreadPoolExecutor]:
+def _setup() -> tuple[int, Any]:
+    from concurrent.futures import ThreadPoolExecutor  # not needed to import gradflow
+
     count = workers()
     return count, ThreadPoolExecutor(max(1, count - 1), thread_name_prefix="gradflow-worker")
 

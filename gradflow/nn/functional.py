@@ -64,9 +64,7 @@ def conv2d(
         raise ValueError(f"[conv2d] stride {stride}, dilation {dilation} and groups {groups} must be positive")
     if input.shape[1] != weight.shape[1] * groups:
         of = f" in each of {groups} groups" if groups > 1 else ""
-        raise ValueError(
-            f"[conv2d] x has {input.shape[1]} channels but weight expects {weight.shape[1]}{of} {shown}"
-        )
+        raise ValueError(f"[conv2d] x has {input.shape[1]} channels but weight expects {weight.shape[1]}{of} {shown}")
     if weight.shape[0] % groups:
         raise ValueError(f"[conv2d] {weight.shape[0]} output channels do not divide into {groups} groups {shown}")
     if bias is not None and tuple(bias.shape) != (weight.shape[0],):
@@ -119,7 +117,10 @@ def max_pool2d(
     if input.ndim != 4:
         raise ValueError(f"[max_pool2d] expected x (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     if min(kernel) < 1 or min(step) < 1 or min(dil) < 1 or min(pad) < 0:
-        raise ValueError(f"[max_pool2d] kernel {kernel}, stride {step} and dilation {dil} must be positive, padding {pad} not negative")
+        raise ValueError(
+            f"[max_pool2d] kernel {kernel}, stride {step} and dilation {dil} must be positive, padding {pad} not "
+            "negative"
+        )
     if any(p > k // 2 for p, k in zip(pad, kernel, strict=True)):
         raise ValueError(f"[max_pool2d] padding {pad} is more than half of the kernel {kernel}")
     sizes = []
@@ -130,7 +131,9 @@ def max_pool2d(
             count -= 1
         sizes.append(count)
     if min(sizes) < 1:
-        raise ValueError(f"[max_pool2d] a {kernel} window with dilation {dil} does not fit x {tuple(input.shape)} padded by {pad}")
+        raise ValueError(
+            f"[max_pool2d] a {kernel} window with dilation {dil} does not fit x {tuple(input.shape)} padded by {pad}"
+        )
     y, _ = _pool.max_pool2d(input, kernel=kernel, stride=step, padding=pad, dilation=dil, out=(sizes[0], sizes[1]))
     return y
 
@@ -154,9 +157,16 @@ def batch_norm(
     if input.ndim < 2:
         raise ValueError(f"[batch_norm] expected x (N, C, ...), got {tuple(input.shape)}")
     c = input.shape[1]
-    for name, value in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    for name, value in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         if value is not None and tuple(value.shape) != (c,):
-            raise ValueError(f"[batch_norm] x has {c} channels but {name} is {tuple(value.shape)} (x {tuple(input.shape)})")
+            raise ValueError(
+                f"[batch_norm] x has {c} channels but {name} is {tuple(value.shape)} (x {tuple(input.shape)})"
+            )
     if not training and running_mean is not None and running_var is not None:
         shape = (1, c, *(1,) * (input.ndim - 2))
         scale = E.power(running_var + eps, -0.5)

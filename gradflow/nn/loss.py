@@ -21,7 +21,7 @@ def cross_entropy(
     weight: Any = None,
     size_average: None = None,
     ignore_index: int = -100,
-    reduce: None = None,  # noqa: A002 - PyTorch's signature
+    reduce: None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
@@ -102,7 +102,9 @@ def _counted(target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
     return E.astype(_reduce.sum(E.where(ignored, 0.0, weights)), dtype=dtype)
 
 
-def _soft_cross_entropy(x: Any, target: Any, weight: Any, axis: int, reduction: str, smoothing: float, shown: str) -> Any:
+def _soft_cross_entropy(
+    x: Any, target: Any, weight: Any, axis: int, reduction: str, smoothing: float, shown: str
+) -> Any:
     """Cross entropy with class probabilities, differentiable in them too."""
     if tuple(target.shape) != tuple(x.shape):
         raise ValueError(f"[cross_entropy] target probabilities must have x's shape {shown}")

@@ -190,7 +190,7 @@ class Module:
     def to(self, *target: Any, device: Any = None, dtype: Any = None) -> Any:
         """Move parameters and buffers to a device, their floating ones to a dtype, in place."""
         for t in target:
-            if isinstance(t, np.dtype) or isinstance(t, type):
+            if isinstance(t, (np.dtype, type)):
                 dtype = t
             else:
                 device = t
@@ -249,7 +249,9 @@ class Module:
             raise KeyError(f"[load_state_dict] missing: {missing}; unknown: {unknown}; pass strict=False to skip them")
         for k, v in state_dict.items():
             if k in mine and tuple(v.shape) != tuple(mine[k].shape):
-                raise ValueError(f"[load_state_dict] {k} has shape {tuple(v.shape)}, the model's {tuple(mine[k].shape)}")
+                raise ValueError(
+                    f"[load_state_dict] {k} has shape {tuple(v.shape)}, the model's {tuple(mine[k].shape)}"
+                )
         for k, v in state_dict.items():
             if k in mine:
                 backend = backend_under(mine[k])

@@ -14,8 +14,7 @@ Arrays are (N, C, H, W) and weights (K, C / groups, R, S), whatever their memory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..autograd.batch import fold, loop
 from ..autograd.define import primitive
@@ -27,8 +26,7 @@ from ..backend.threads import spread
 Pair = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(NamedTuple):
     """Sizes of one convolution: the window walks over a padded (N, H, W, C) image."""
 
     x_shape: tuple[int, ...]

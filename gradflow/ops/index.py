@@ -14,8 +14,8 @@ import numpy
 from ..autograd.batch import pad_rank, shifted, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
-from ..backend.base import guarded
 from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
+from ..backend.base import guarded
 
 ARRAY = "array"
 Spec = tuple[Any, ...]
@@ -125,7 +125,7 @@ def place(np: Any, g: Any, index: Any, *, axis: int, n: int) -> Any:
     return np.where(steps == _expand(index, axis), _expand(g, axis), np.zeros((), g.dtype))
 
 
-# -- from Python's index to a spec --------------------------------------------------------------------------------------
+# -- from Python's index to a spec -------------------------------------------------------------------------------------
 
 
 def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...]]:
@@ -173,9 +173,9 @@ def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...
             arrays.append(e)
         dim += 1
     backend = backend_under(x)
-    return tuple(spec), tuple(
-        [backend.from_host(a) if type(a) is numpy.ndarray and backend.array_type is not numpy.ndarray else a for a in arrays]
-    )  # fmt: skip
+    if backend.array_type is not numpy.ndarray:
+        arrays = [backend.from_host(a) if type(a) is numpy.ndarray else a for a in arrays]
+    return tuple(spec), tuple(arrays)
 
 
 def check_range(x: Any, index: Any, dim: int, op: str) -> None:
@@ -195,7 +195,7 @@ def _entry(e: Any, op: str) -> Any:
     if isinstance(e, (list, tuple)):
         e = numpy.asarray([unwrap(v) for v in e]) if e else numpy.zeros(0, numpy.int64)
     if hasattr(e, "dtype") and hasattr(e, "shape"):
-        if e.dtype.kind == "b" or e.dtype.kind == "i" and e.shape != ():
+        if e.dtype.kind == "b" or (e.dtype.kind == "i" and e.shape != ()):
             return e
         if e.dtype.kind == "i" and (isinstance(e, numpy.generic) or not isinstance(e, Value)):
             return int(e)

@@ -9,7 +9,6 @@ from ..autograd.define import primitive
 from ..backend.dtypes import is_half
 from ..backend.threads import one_blas_thread
 
-
 SMALL = 1 << 24
 """Multiplications below which a second BLAS thread gains less than it may lose where cores are shared."""
 

@@ -76,7 +76,8 @@ def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, di
     """
     image = _padded(np, x, out, kernel, stride, padding, dilation, _lowest(x.dtype))
     few = kernel[0] * kernel[1] <= 256
-    best = where = None
+    best: Any = None
+    where: Any = None
     for position, window in _windows(out, kernel, stride, dilation):
         seen = image[window]
         if best is None:

@@ -288,17 +288,19 @@ def live_tensors():
     return sum(isinstance(o, gf.Tensor) for o in gc.get_objects())
 
 
-def test_a_first_order_backward_makes_no_tensor():
+@pytest.mark.parametrize("given", [False, True])
+def test_a_first_order_backward_makes_no_tensor(given):
     """Fifty branches wait for their turn in the middle of a backward pass; none of them waits as a Tensor."""
     x, counts = leaf(np.ones((2, 3))), []
     first = x * 1.0
     branches = [gf.tanh(first * float(i)) @ leaf(np.ones((3, 2))) for i in range(50)]
     branches[25].register_hook(lambda g: counts.append(live_tensors()))
     first.register_hook(lambda g: counts.append(live_tensors()))
-    y = gf.stack(branches).sum()
+    y = gf.stack(branches) if given else gf.stack(branches).sum()
+    gradient = gf.ones_like(y) if given else None
     gc.collect()
     before = live_tensors()
-    y.backward()
+    y.backward(gradient)
     assert len(counts) == 2
     grads_made = 50  # of the fifty leaves
     assert counts[0] <= before + 1 + grads_made // 2 + 1  # the hook's own argument; leaves reached so far

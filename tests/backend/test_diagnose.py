@@ -144,7 +144,7 @@ def test_a_library_is_missing(fake_cuda, missing, name, runtime, extra):
 def test_the_driver_is_asked_without_cupy(monkeypatch):
     class Library:
         @staticmethod
-        def cuDriverGetVersion(pointer):  # noqa: N802
+        def cuDriverGetVersion(pointer):
             pointer._obj.value = 12040
             return 0
 

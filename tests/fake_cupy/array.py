@@ -88,7 +88,7 @@ class ndarray:
     T = property(lambda self: self.transpose())
 
     @property
-    def mT(self) -> ndarray:  # noqa: N802
+    def mT(self) -> ndarray:
         if self.ndim < 2:
             raise ValueError("matrix transpose with ndim < 2 is undefined")
         return self.swapaxes(-1, -2)  # type: ignore[attr-defined, no-any-return]

@@ -18,7 +18,7 @@ from ops import reference as ref
 import gradflow as gf
 from gradflow.autograd.primitive import BIND as P
 from gradflow.nn import functional as F
-from gradflow.ops.index import ARRAY, parse
+from gradflow.ops.index import parse
 from gradflow.ops.transfer import to_device
 
 
@@ -34,6 +34,7 @@ class Case:
     mapped        whether vmap may map over the constants
     randomness    what vmap is told
     numeric       whether finite differences make sense
+    mixed         whether inputs may be of different dtypes
     out_dtype     the result's, where it is not the inputs'
     lands         the device of the results, where it is not the inputs'
     """
@@ -48,6 +49,7 @@ class Case:
     mapped: bool = True
     randomness: str = "error"
     numeric: bool = True
+    mixed: bool = True
     out_dtype: Any = None
     lands: str | None = None
 
@@ -72,7 +74,7 @@ def case(name: str, call: Any, *shapes: Any, c: Any = (), ref: Any = None, **fla
     inputs = []
     for i, shape in enumerate(shapes):
         made = shape if isinstance(shape, np.ndarray) else spaced(tuple(shape), name, i)
-        inputs.append(np.abs(made) if isinstance(shape, Positive) else made)
+        inputs.append(np.asarray(np.abs(made) if isinstance(shape, Positive) else made))
     constants = tuple([np.asarray(k) for k in (c if isinstance(c, tuple) else (c,))])
     return Case(name, call, tuple(inputs), constants, ref, **flags)
 
@@ -167,7 +169,7 @@ ELEMENTWISE = [
     case("where-number", lambda x, m: gf.where(m, x, 0.0) + gf.where(m, 2, x), (2, 3), c=MASK, ref=lambda x, m: np.where(m, x, 0.0) + np.where(m, 2, x)),
     case("where-integers", lambda x, k: gf.where(k, x, k), (2, 3), c=SIGNS, ref=lambda x, k: np.where(k, x, k)),
     case("to_device", lambda x: to_device(x, device="cpu") * 2, (2, 3), ref=lambda x: 2 * x, lands="cpu"),
-    *[case(f"{n}_backward", getattr(P, f"{n}_backward"), (2, 3), (2, 3), ref=r) for n, r in (
+    *[case(f"{n}_backward", getattr(P, f"{n}_backward"), (2, 3), (2, 3), ref=r, mixed=False) for n, r in (
         ("tanh", lambda g, y: g * (1 - y**2)), ("sigmoid", lambda g, y: g * y * (1 - y)), ("relu", lambda g, y: g * (y > 0)),
     )],
 ]  # fmt: skip

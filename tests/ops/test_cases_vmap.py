@@ -6,7 +6,6 @@ The reference is always the function applied to one example after the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -49,11 +48,13 @@ def mappable(case: Case) -> list[bool]:
 
 
 def choices(case: Case) -> list[tuple[Any, ...]]:
-    """in_dims: everything that can be mapped over, over the first axis and over the last; and each argument alone."""
+    """in_dims: everything that can be mapped over; and each argument alone, over its last axis."""
     can = mappable(case)
-    found = [tuple([0 if m else None for m in can]), tuple([-1 if m else None for m in can])]
-    if sum(can) > 1:
-        found += [tuple([0 if i == k else None for i in range(len(can))]) for k, m in enumerate(can) if m]
+    found = [tuple([0 if m else None for m in can])]
+    if len(can) > 1:
+        found += [tuple([-1 if i == k else None for i in range(len(can))]) for k, m in enumerate(can) if m]
+    else:
+        found.append((-1,))
     return found
 
 
@@ -80,71 +81,66 @@ def one_by_one(f: Callable[..., Any], args: Sequence[np.ndarray], in_dims: Seque
 def test_vmap(case: Case) -> None:
     for in_dims in choices(case):
         args = batched(case, in_dims)
-        out = many(mapped(case.call, case, in_dims)(*tensors(args)))
         expected = one_by_one(case.call, args, in_dims)
-        all_close(out, expected, 1e-6 if case.out_dtype == gf.float32 else 1e-12, f"in_dims {in_dims}, output")
+        for out_dims in (0, -1):
+            out = many(mapped(case.call, case, in_dims, out_dims=out_dims)(*tensors(args)))
+            turned = [np.moveaxis(y, 0, out_dims) for y in expected]
+            all_close(out, turned, 1e-6 if case.out_dtype == gf.float32 else 1e-12, f"{in_dims} to {out_dims}, output")
 
 
-def test_out_dims(case: Case) -> None:
-    in_dims = choices(case)[0]
-    args = batched(case, in_dims)
-    out = many(mapped(case.call, case, in_dims, out_dims=-1)(*tensors(args)))
-    expected = [np.moveaxis(y, 0, -1) for y in one_by_one(case.call, args, in_dims)]
-    all_close(out, expected, 1e-6 if case.out_dtype == gf.float32 else 1e-12, "output")
+FIRST = [(FORWARD,), (REVERSE,)]
+SECOND = [(FORWARD, REVERSE), (REVERSE, FORWARD)]
+
+
+def nested(f: Callable[..., Any], modes: Sequence[str], directions: Sequence[Any]) -> Callable[..., Any]:
+    for mode, d in zip(modes, directions, strict=False):
+        f = derivative(f, mode, d)
+    return f
 
 
 def test_vmap_of_derivatives(case: Case) -> None:
     f, n = scalar(case), len(case.inputs)
     directions = [random((SIZE, *x.shape), "vmap", i) for i, x in enumerate(case.inputs)]
     others = tensors([random(x.shape, "second", i) for i, x in enumerate(case.inputs)])
-    for in_dims in choices(case):
-        if len(choices(case)) > 4 and in_dims is choices(case)[1]:
-            continue
+
+    def along(modes: Sequence[str]) -> Callable[..., Any]:
+        return lambda *values: nested(f, modes, (values[-n:], others))(*values[:-n])
+
+    for k, in_dims in enumerate(choices(case)):
         args, dims = [*batched(case, in_dims), *directions], (*in_dims, *[0] * n)
-        for modes in [(FORWARD,), (REVERSE,), *product((FORWARD, REVERSE), repeat=2)]:
-
-            def g(*values: Any, modes: Any = modes) -> Any:
-                first = derivative(f, modes[0], values[-n:])
-                return (derivative(first, modes[1], others) if len(modes) == 2 else first)(*values[:-n])
-
-            def plain(*values: Any, modes: Any = modes) -> Any:
-                first = derivative(f, TAPE, values[-n:])
-                return (derivative(first, TAPE, others) if len(modes) == 2 else first)(*values[:-n])
-
-            found = mapped(g, case, dims)(*tensors(args))
-            all_close([found], one_by_one(plain, args, dims), 1e-5 if not case.numeric else 1e-9, f"{modes} {in_dims}")
+        for nestings in (FIRST, SECOND)[: 2 if k == 0 else 1]:
+            expected = one_by_one(along((TAPE,) * len(nestings[0])), args, dims)
+            for modes in nestings:
+                found = mapped(along(modes), case, dims)(*tensors(args))
+                all_close([found], expected, 1e-9 if case.numeric else 1e-5, f"vmap of {modes}, in_dims {in_dims}")
 
 
 def test_derivatives_of_vmap(case: Case) -> None:
-    n, k = len(case.inputs), len(case.constants)
-    shared = tuple([0 if i == 0 else None for i in range(n)])
-    for in_dims in [choices(case)[0], (*shared, *[0 if case.mapped else None] * k)]:
+    n, u = len(case.inputs), tensor(random((SIZE,), "rows"))
+    dims = [choices(case)[0]]
+    if n > 1:
+        dims.append((0, *[None] * (n - 1), *dims[0][n:]))
+    for in_dims in dims:
         args = batched(case, in_dims)
-        xs, fixed = args[:n], tensors(args[n:])
-        directions = [tensors([random(x.shape, "over", o, i) for i, x in enumerate(xs)]) for o in range(2)]
-        u = tensor(random((SIZE,), "rows"))
+        xs, fixed = tensors(args[:n]), tensors(args[n:])
+        directions = [tensors([random(x.shape, "over", o, i) for i, x in enumerate(args[:n])]) for o in range(2)]
 
         def total(*values: Any, in_dims: Any = in_dims, fixed: Any = fixed) -> Any:
             return (u * mapped(scalar(case), case, in_dims)(*values, *fixed)).sum()
 
         def slowly(*values: Any, in_dims: Any = in_dims, fixed: Any = fixed) -> Any:
-            result = None
+            result = 0.0
             for b in range(SIZE):
-                row = [v if d is None else _take(v, b, d) for v, d in zip((*values, *fixed), in_dims, strict=True)]
-                y = u[b] * scalar(case)(*row)
-                result = y if result is None else result + y
+                row = [v if d is None else v[b] for v, d in zip((*values, *fixed), in_dims, strict=True)]
+                result = result + u[b] * scalar(case)(*row)
             return result
 
-        for modes in [(m,) for m in (TAPE, FORWARD, REVERSE)] + [(FORWARD, REVERSE), (REVERSE, FORWARD), (TAPE, TAPE)]:
-            g, plain = total, slowly
-            for mode, d in zip(modes, directions, strict=False):
-                g, plain = derivative(g, mode, d), derivative(plain, TAPE, d)
-            tolerance = 1e-9 if case.numeric else 1e-5
-            all_close([g(*tensors(xs))], [plain(*tensors(xs))], tolerance, f"{modes} over vmap {in_dims}")
-
-
-def _take(value: Any, b: int, dim: int) -> Any:
-    return value[b] if dim == 0 else value[..., b]
+        for nestings in (FIRST, SECOND):
+            on_tape = (TAPE,) * len(nestings[0])
+            expected = nested(slowly, on_tape, directions)(*xs)
+            for modes in [on_tape, *nestings]:
+                found = nested(total, modes, directions)(*xs)
+                all_close([found], [expected], 1e-9 if case.numeric else 1e-5, f"{modes} over vmap {in_dims}")
 
 
 def test_gradients_through_vmap_reach_each_row(case: Case) -> None:
