@@ -227,7 +227,7 @@ class Pass:
                         heappush(heap, (-edge.seq, edge))
                     else:
                         self.send(edge, g)
-                elif edge in owned and type(g) is ndarray:
+                elif type(edge) is not tuple and edge in owned and type(g) is ndarray:
                     leaves[edge] += g
                 else:
                     self.send(edge, g)

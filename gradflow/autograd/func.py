@@ -54,7 +54,7 @@ def _shown(value: Any) -> Any:
 
 
 def _check_array(name: str, value: Any) -> Any:
-    if not isinstance(value, Value) and not isinstance(value, np.ndarray):
+    if not isinstance(value, Value) and not (hasattr(value, "dtype") and hasattr(value, "shape")):
         raise TypeError(f"[{name}] expected tensors, got {type(value).__name__}")
     return value
 

@@ -188,6 +188,8 @@ class Raw:
         if out is NotImplemented:
             if prim.formula is not None:
                 out = prim.formula(self, *args, **static)
+                if out.dtype != args[0].dtype:  # bfloat16, whose operators with Python numbers give float32
+                    out = out.astype(args[0].dtype)
             else:
                 out = prim.body(self.np, *args, **static, **wants)
         kept = None
@@ -250,6 +252,8 @@ def prepare(prim: Primitive, args: Sequence[Any], backend: Backend) -> Sequence[
             return args
     dtype = _target(prim, [a for a in part if a is not None])
     cast = [a.astype(dtype, copy=False) if hasattr(a, "dtype") else a for a in part]
+    if dtype.kind == "V":  # to ml_dtypes, Python numbers are of a dtype of their own
+        cast = [backend.from_host(np.asarray(a, dtype)) if isinstance(a, (bool, int, float)) else a for a in cast]
     if not arrays:
         cast[0] = backend.from_host(np.asarray(part[0], dtype))
     return [*args[: prim.promoted.start or 0], *cast, *args[prim.promoted.stop or len(args) :]]

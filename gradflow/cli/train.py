@@ -60,7 +60,7 @@ def _print_plan(dataset: Dataset, model: nn.Module, settings: Settings, place: D
     print(f"data      {dataset.name}: {len(dataset.train):,} training and {len(dataset.test):,} test images of {shape}")
     print(f"model     default CNN, {parameters:,} parameters, on {place}")
     print(
-        f"training  {settings.epochs} epochs, batches of {settings.batch_size}, "
+        f"training  {_epochs(settings.epochs)}, batches of {settings.batch_size}, "
         f"{settings.optimizer} at {settings.lr:g}, seed {settings.seed}",
         flush=True,
     )
@@ -68,11 +68,17 @@ def _print_plan(dataset: Dataset, model: nn.Module, settings: Settings, place: D
 
 def _print_outcome(outcome: Outcome, settings: Settings) -> None:
     if outcome.interrupted:
-        print(f"stopped by Ctrl-C after {outcome.epochs} of {settings.epochs} epochs; what was learned so far is saved")
+        print(
+            f"stopped by Ctrl-C after {outcome.epochs} of {_epochs(settings.epochs)}; what was learned so far is saved"
+        )
     else:
-        print(f"trained   {settings.epochs} epochs in {outcome.seconds:.1f} s")
+        print(f"trained   {_epochs(settings.epochs)} in {outcome.seconds:.1f} s")
     print("weights  ", outcome.weights)
     print("metrics  ", outcome.metrics)
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def _next_command(data: str, settings: Settings) -> str:

@@ -62,5 +62,5 @@ def stratified_split(labels: np.ndarray, test_size: int, seed: int) -> tuple[np.
     shares = np.array([len(m) * test_size / len(labels) for m in members])
     counts = np.floor(shares).astype(int)
     counts[np.argsort(counts - shares, kind="stable")[: test_size - counts.sum()]] += 1
-    test = np.sort(np.concatenate([rng.permutation(m)[:n] for m, n in zip(members, counts)]))
+    test = np.sort(np.concatenate([rng.permutation(m)[:n] for m, n in zip(members, counts, strict=True)]))
     return np.setdiff1d(np.arange(len(labels)), test), test

@@ -47,7 +47,7 @@ def _find(folder: Path) -> list[Path]:
         raise DataError(f"[fashion-mnist] there is no folder {folder}; {CURE}")
     names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
     found = [next((p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), None) for name in names]
-    missing = [f"{name}.gz" for name, path in zip(names, found) if path is None]
+    missing = [f"{name}.gz" for name, path in zip(names, found, strict=True) if path is None]
     if missing:
         raise DataError(f"[fashion-mnist] {', '.join(missing)} not found in {folder}; {CURE}")
     return [path for path in found if path is not None]

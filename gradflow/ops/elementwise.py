@@ -138,8 +138,8 @@ def sigmoid_backward(xp: Any, g: Any, y: Any) -> Any:
 def sigmoid(np: Any, x: Any) -> Any:
     """1 / (1 + exp(-x)), computed as (1 + tanh(x/2)) / 2, which cannot overflow."""
     y = np.tanh(x * 0.5)
-    if y.ndim == 0:
-        return y * 0.5 + 0.5
+    if y.ndim == 0 or y.dtype != x.dtype:
+        return np.asarray(y * 0.5 + 0.5).astype(x.dtype)
     y *= 0.5
     y += 0.5
     return y

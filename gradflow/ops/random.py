@@ -135,7 +135,7 @@ def draw(op: str, make_words: Any, words: Any, shape: tuple[int, ...], dtype: An
 )
 def mask_scale(np: Any, x: Any, mask: Any, *, scale: float) -> Any:
     """x * scale where the mask is true, else 0, whatever x holds there."""
-    return np.where(mask, x * scale, np.zeros((), x.dtype))
+    return np.where(mask, (x * scale).astype(x.dtype, copy=False), np.zeros((), x.dtype))
 
 
 def integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> numpy.ndarray:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 QUIET = 10.0  # seconds between plain lines within an epoch
+ROOM_FOR_BAR = 76  # columns: the text takes about 66
 
 
 class Display(AbstractContextManager["Display"]):
@@ -76,18 +77,18 @@ class LiveDisplay(Display):
     """A bar that moves, with loss, accuracy, images a second and the time left, below a line for each epoch."""
 
     def __init__(self, epochs: int, images: int, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+        from rich.table import Column
 
         super().__init__(epochs, images)
         self.console = console
-        self.bar = Progress(
-            TextColumn("{task.fields[numbered]}", style="bold"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[status]}"),
-            console=console,
-            transient=True,
-            expand=True,
-        )
+        # Where room is short the bar goes first, then the right end of the text.
+        whole = Column(no_wrap=True, min_width=len(self.numbered(1)))
+        columns: list[ProgressColumn] = [TextColumn("{task.fields[numbered]}", style="bold", table_column=whole)]
+        if console.width >= ROOM_FOR_BAR:
+            columns.append(BarColumn(bar_width=None))
+        columns.append(TextColumn("{task.fields[status]}"))
+        self.bar = Progress(*columns, console=console, transient=True, expand=True)
         self.task = self.bar.add_task("train", total=epochs * images, numbered=self.numbered(1), status="")
 
     def __enter__(self) -> LiveDisplay:

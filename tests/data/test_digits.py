@@ -43,7 +43,7 @@ def test_split_is_stratified_and_fixed():
 
 
 def _pairs(split: Split):
-    return zip(split.images, split.labels.tolist())
+    return zip(split.images, split.labels.tolist(), strict=True)
 
 
 @settings(max_examples=50, deadline=None)

@@ -168,6 +168,18 @@ def test_live_display():
     assert display.bar.live.is_started is False
 
 
+def test_live_display_in_a_narrow_terminal_keeps_the_epoch_and_the_loss():
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=50, color_system=None)
+    with progress.LiveDisplay(30, 100, console) as display:
+        display.batch(BATCH)
+        display.bar.refresh()
+    shown = console.file.getvalue()
+    assert "epoch  2/30 loss 0.5123  accuracy 87.50 %" in shown
+    assert "\u2501" not in shown  # no bar
+
+
 def test_plain_display_where_there_is_no_terminal(monkeypatch):
     assert type(progress.open_display(1, 1)) is Display
     monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)

@@ -1,0 +1,144 @@
+"""One line of code run by gradflow and by PyTorch: values, gradients, second derivatives and result dtypes agree."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import gradflow as gf
+
+torch = pytest.importorskip("torch")
+
+
+class Line(NamedTuple):
+    """run(t, F, *inputs, *constants), where t is gradflow or torch and F its nn.functional."""
+
+    name: str
+    run: Callable[..., Any]
+    shapes: tuple[tuple[int, ...], ...]
+    constants: tuple[Any, ...] = ()
+
+
+def line(name: str, run: Callable[..., Any], *shapes: tuple[int, ...], c: tuple[Any, ...] = ()) -> Line:
+    return Line(name, run, shapes, tuple([np.asarray(k) for k in c]))
+
+
+LABELS, WEIGHTS = np.array([1, 3, 0, 3]), np.array([0.5, 2.0, 1.0, 1.5])
+MEAN, VAR = np.array([0.1, -0.4, 0.2]), np.array([0.5, 1.5, 2.0])
+INDEX = np.array([2, 0, 2, 1])
+LINES = [
+    line("arithmetic", lambda t, F, x, y: (1 - x) / (y * y + 1) + x**3 - 2**y, (2, 3), (3,)),
+    line("ties", lambda t, F, x: t.maximum(x * 0, x * 0) + t.minimum(x, x) + t.amax(x * 0 + x.detach(), 1, True) * x, (2, 3)),
+    line("amax ties", lambda t, F, x: t.amax(F.relu(x), (0, 1)) + t.amin(F.relu(x), 1), (3, 4)),
+    line("kinks", lambda t, F, x: t.abs(F.relu(x) * 0 + F.relu(x)) + t.sqrt(x * x), (2, 3)),
+    line("unary", lambda t, F, x: t.exp(x) * t.tanh(x) + t.sigmoid(x) * t.log(x * x + 1), (2, 3)),
+    line("power at 0", lambda t, F, x: F.relu(x) ** 2 + (x * 0) ** 0, (2, 3)),
+    line("var", lambda t, F, x: t.var(x, (0, 2), correction=0) + t.var(x) + t.mean(x, 1, keepdim=True).sum(), (2, 3, 4)),
+    line("max", lambda t, F, x: t.max(x, 1)[0] * t.min(x, -1, keepdim=True).values.squeeze(-1) + t.max(x), (3, 4)),
+    line("softmax", lambda t, F, x: t.softmax(x, 0) * t.log_softmax(x, 1), (3, 4)),
+    line("getitem", lambda t, F, x, i: x[i, :, None, 1:] * x[:, i[:3] - 3, ..., None, 0].sum(), (3, 3, 4), c=(INDEX,)),
+    line("split", lambda t, F, x: t.cat([p * k for k, p in enumerate(t.split(x, 2, 1))], 1), (2, 5)),
+    line("stack", lambda t, F, x, y: t.stack([x, y], 1).flatten(1).unsqueeze(-1).expand(-1, -1, 2), (2, 3), (2, 3)),
+    line("where", lambda t, F, x, y: t.where(x > 0, x, y * y), (2, 3), (3,)),
+    line("permute", lambda t, F, x: x.permute(2, 0, 1).reshape(4, -1).transpose(0, 1) @ x.mT[0], (2, 3, 4)),
+    *[
+        line(f"matmul {a} {b}", lambda t, F, x, y: t.matmul(x, y), a, b)
+        for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (2, 3, 4)), ((5, 2, 3), (3, 4)), ((4, 1, 2, 3), (2, 3, 2))]
+    ],
+    line("linear", lambda t, F, x, w, b: F.linear(x, w, b), (2, 4, 3), (5, 3), (5,)),
+    *[
+        line(f"conv2d {k}", lambda t, F, x, w, b, k=k: F.conv2d(x, w, b, **k), (2, 4, 6, 5), (6, 4 // k.get("groups", 1), 3, 2), (6,))
+        for k in [
+            {}, {"stride": 2, "padding": 1}, {"padding": "same"}, {"dilation": (2, 3)}, {"groups": 2, "stride": (1, 3)},
+            {"padding": "same", "dilation": (1, 3), "groups": 2}, {"padding": (3, 2)},
+        ]
+    ],
+    *[
+        line(f"max_pool2d {k}", lambda t, F, x, k=k: F.max_pool2d(x, **k), (2, 3, 7, 8))
+        for k in [
+            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (2, 3), "stride": 1, "dilation": 2},
+            {"kernel_size": 3, "stride": (2, 4), "ceil_mode": True}, {"kernel_size": 3, "stride": 5, "padding": 1, "ceil_mode": True},
+        ]
+    ],
+    line("max_pool2d of equal elements", lambda t, F, x: F.max_pool2d(F.relu(x), 3, 1, 1), (1, 2, 5, 5)),
+    line("batch_norm train", lambda t, F, x, w, b: F.batch_norm(x, None, None, w, b, True), (4, 3, 2, 2), (3,), (3,)),
+    line("batch_norm eval", lambda t, F, x, w, b, m, v: F.batch_norm(x, m, v, w, b, False, 0.1, 1e-3), (4, 3, 2), (3,), (3,), c=(MEAN, VAR)),
+    line("dropout off", lambda t, F, x: F.dropout(x, 0.5, training=False) + F.dropout(x, 1.0), (3, 4)),
+    line("mse_loss", lambda t, F, x, y: F.mse_loss(x, y) + F.mse_loss(x, y, reduction="sum"), (3, 4), (3, 4)),
+    *[
+        line(f"cross_entropy {k}", lambda t, F, x, y, k=k: F.cross_entropy(x, y, **k), (4, 4), c=(LABELS,))
+        for k in [
+            {}, {"reduction": "sum"}, {"reduction": "none"}, {"ignore_index": 3}, {"label_smoothing": 0.2},
+            {"ignore_index": 3, "label_smoothing": 0.2},
+        ]
+    ],
+    *[
+        line(f"cross_entropy weighted {k}", lambda t, F, x, y, w, k=k: F.cross_entropy(x, y, w, **k), (4, 4), c=(LABELS, WEIGHTS))
+        for k in [{}, {"reduction": "sum"}, {"ignore_index": 1, "label_smoothing": 0.3}, {"reduction": "none", "label_smoothing": 0.3}]
+    ],
+    line("cross_entropy dense", lambda t, F, x, y, w: F.cross_entropy(x, y, w, label_smoothing=0.1), (2, 4, 2), c=(LABELS.reshape(2, 2), WEIGHTS)),
+    line("cross_entropy of one row", lambda t, F, x, y: F.cross_entropy(x, y), (4,), c=(np.array(2),)),
+    line("cross_entropy all ignored", lambda t, F, x, y: F.cross_entropy(x, y, reduction="sum"), (4, 4), c=(np.full(4, -100),)),
+    line("cross_entropy probabilities", lambda t, F, x, q: F.cross_entropy(x, t.softmax(q, 1), label_smoothing=0.1), (3, 4), (3, 4)),
+    line("cross_entropy probabilities weighted", lambda t, F, x, q, w: F.cross_entropy(x, t.softmax(q, 1), w, reduction="none"), (3, 4, 2), (3, 4, 2), c=(WEIGHTS,)),
+]  # fmt: skip
+
+
+def outcome(lib: Any, functional: Any, make: Callable[[np.ndarray], Any], case: Line) -> list[np.ndarray]:
+    """The value, the gradients and the second derivatives along fixed directions."""
+    rng = np.random.default_rng(zlib.crc32(case.name.encode()))
+    xs = [make(rng.standard_normal(s)).requires_grad_() for s in case.shapes]
+    y = case.run(lib, functional, *xs, *[make(k) for k in case.constants])
+    u = make(rng.standard_normal(tuple(y.shape)))
+    loss = (u * (y + y * y / 2)).sum()
+    first = lib.autograd.grad(loss, xs, create_graph=True)
+    along = sum((g * make(rng.standard_normal(s))).sum() for g, s in zip(first, case.shapes, strict=True))
+    second = lib.autograd.grad(along, xs, allow_unused=True, materialize_grads=True) if along.requires_grad else []
+    return [v.detach().numpy() for v in (y, *first, *second)]
+
+
+@pytest.mark.parametrize("case", LINES, ids=[case.name for case in LINES])
+def test_values_and_derivatives(case: Line) -> None:
+    found = outcome(gf, gf.nn.functional, gf.tensor, case)
+    expected = outcome(torch, torch.nn.functional, lambda a: torch.from_numpy(np.array(a)), case)
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert np.linalg.norm(a - b) <= 1e-10 * max(np.linalg.norm(b), 1.0)
+
+
+DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
+SCALARS = [True, 2, 1.5]
+
+
+def dtype_of(x: Any) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+@pytest.mark.parametrize("op", ["add", "mul", "div", "where", "maximum"])
+def test_result_dtypes(op: str) -> None:
+    pytest.importorskip("ml_dtypes")
+
+    def combine(t: Any, a: Any, b: Any) -> str:
+        if op == "where":
+            return dtype_of(t.where(t.tensor([True]), a, b))
+        return dtype_of(getattr(t, op)(a, b))
+
+    wrong = []
+    kinds = [(d, s) for d in DTYPES for s in ((1,), ())]
+    for (a, s), (b, r) in itertools.product(kinds, kinds):
+        ours = combine(gf, gf.ones(s, dtype=a), gf.ones(r, dtype=b))
+        theirs = combine(torch, torch.ones(s, dtype=getattr(torch, a)), torch.ones(r, dtype=getattr(torch, b)))
+        if ours != theirs:
+            wrong.append((a, s, b, r, ours, theirs))
+    for (a, s), number in itertools.product(kinds, SCALARS if op != "maximum" else []):
+        ours = combine(gf, gf.ones(s, dtype=a), number)
+        theirs = combine(torch, torch.ones(s, dtype=getattr(torch, a)), number)
+        if ours != theirs:
+            wrong.append((a, s, number, (), ours, theirs))
+    assert wrong == []

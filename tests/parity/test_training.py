@@ -1,0 +1,88 @@
+"""The same network, data and optimiser in gradflow and in PyTorch, step by step, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradflow as gf
+
+torch = pytest.importorskip("torch")
+
+STEPS, BATCH = 25, 16
+
+
+def lenet(nn: Any) -> list[Any]:
+    return [
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(16 * 2 * 2, 30), nn.Sigmoid(), nn.Linear(30, 20), nn.Tanh(), nn.Linear(20, 10),
+    ]  # fmt: skip
+
+
+def cnn_with_batch_norm(nn: Any) -> list[Any]:
+    return [
+        nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
+        nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=2), nn.BatchNorm2d(12, momentum=0.3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(48, 10),
+    ]  # fmt: skip
+
+
+OPTIMISERS: dict[str, Callable[[Any, Any], Any]] = {
+    "sgd": lambda optim, p: optim.SGD(p, lr=0.05, momentum=0.9),
+    "sgd-all": lambda optim, p: optim.SGD(p, lr=0.03, momentum=0.8, weight_decay=1e-2, nesterov=True),
+    "adam": lambda optim, p: optim.Adam(p, lr=3e-3),
+    "adam-all": lambda optim, p: optim.Adam(p, lr=3e-3, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-2),
+}
+
+
+def train(lib: Any, model: Any, optimiser: Any, loss: Any, batches: Sequence[Any]) -> list[float]:
+    losses = []
+    for x, y in batches:
+        optimiser.zero_grad()
+        value = loss(model(x), y)
+        value.backward()
+        optimiser.step()
+        losses.append(float(value.item()))
+    return losses
+
+
+def relative(found: Any, expected: Any) -> float:
+    """The norm of the difference over the expected norm."""
+    found, expected = np.asarray(found, "f8"), np.asarray(expected, "f8")
+    assert found.shape == expected.shape
+    return float(np.linalg.norm(found - expected) / max(np.linalg.norm(expected), 1e-30))
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("layers", [lenet, cnn_with_batch_norm])
+def test_losses_and_weights_after_25_steps(layers: Callable[[Any], list[Any]], name: str) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.standard_normal((STEPS, BATCH, 1, 16, 16)), rng.integers(0, 10, (STEPS, BATCH))
+    theirs = torch.nn.Sequential(*layers(torch.nn)).double()
+    ours = gf.nn.Sequential(*layers(gf.nn)).to(gf.float64)
+    start = {k: rng.uniform(-0.3, 0.3, v.shape) for k, v in theirs.named_parameters()}
+    assert [(k, tuple(p.shape)) for k, p in ours.named_parameters()] == [(k, v.shape) for k, v in start.items()]
+    with torch.no_grad(), gf.no_grad():
+        for (k, p), q in zip(theirs.named_parameters(), ours.parameters(), strict=True):
+            p.copy_(torch.from_numpy(start[k]))
+            q.copy_(gf.tensor(start[k]))
+    batches = list(zip(images, labels, strict=True))
+    expected = train(
+        torch, theirs, OPTIMISERS[name](torch.optim, theirs.parameters()),
+        torch.nn.CrossEntropyLoss(label_smoothing=0.1), [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches],
+    )  # fmt: skip
+    found = train(
+        gf, ours, OPTIMISERS[name](gf.optim, ours.parameters()),
+        gf.nn.CrossEntropyLoss(label_smoothing=0.1), [(gf.tensor(x), gf.tensor(y)) for x, y in batches],
+    )  # fmt: skip
+    assert max(abs(a - b) / b for a, b in zip(found, expected, strict=True)) < 1e-9
+    state, wanted = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(wanted)
+    assert {k: relative(state[k].numpy(), wanted[k].numpy()) for k in wanted if relative(state[k].numpy(), wanted[k].numpy()) >= 1e-9} == {}
+    ours.eval(), theirs.eval()
+    x = images[0]
+    assert relative(ours(gf.tensor(x)).detach().numpy(), theirs(torch.from_numpy(x)).detach().numpy()) < 1e-9
