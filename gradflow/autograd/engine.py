@@ -160,7 +160,7 @@ class Pass:
         self.pending: dict[Node, Any] = {}  # a cotangent, or a list of them where a node has several outputs
         self.leaves: dict[Value, Any] = {}
         self.heap: list[tuple[int, Node]] = []
-        self.owned: set[Edge] = set()  # where the cotangent is a buffer this pass allocated by adding
+        self.owned: dict[Edge, Any] = {}  # by edge, the cotangents whose buffers this pass allocated by adding
 
     def send(self, edge: Edge, g: Any) -> None:
         if isinstance(edge, Value):
@@ -185,12 +185,12 @@ class Pass:
         """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
         if isinstance(held, Value) or isinstance(g, Value):
             return BIND.add(held, g)
-        if owner in self.owned:
+        if self.owned.get(owner) is held:
             with guarded(backend_under(held)):
                 held += g
             return held
-        self.owned.add(owner)
-        return raw_over(backend_under(held)).add(held, g)
+        total = self.owned[owner] = raw_over(backend_under(held)).add(held, g)
+        return total
 
     def run(self, targets: dict[Any, Any] | None, retain: bool) -> None:
         """Pull nodes until none is pending.
@@ -200,8 +200,12 @@ class Pass:
         """
         heap, pending, leaves, owned, needed = self.heap, self.pending, self.leaves, self.owned, self.needed
         plain, ndarray = targets is None and not self.relink, np.ndarray
-        while heap:
-            node = heappop(heap)[1]
+        following: Any = None  # a pending node kept out of the heap: in a chain, always the next one
+        while heap or following is not None:
+            if following is not None and (not heap or -heap[0][0] < following.seq):
+                node, following = following, None
+            else:
+                node = heappop(heap)[1]
             held = pending.pop(node)
             short, args, xp = node.prim.short, node.args, node.raw
             unusual = not plain or node.hooks is not None or type(held) is not ndarray
@@ -222,15 +226,20 @@ class Pass:
                 if not uniform or type(g) is not ndarray:
                     g = fit(xp, g, node.shapes[i], node.dtypes[i])
                 if type(edge) is Node:
-                    if edge.nout == 1 and edge not in pending and needed is None:
+                    if edge.nout != 1 or edge in pending or needed is not None:
+                        self.send(edge, g)
+                    else:
                         pending[edge] = g
-                        heappush(heap, (-edge.seq, edge))
+                        if following is None:
+                            following = edge
+                        else:
+                            heappush(heap, (-edge.seq, edge))
+                else:
+                    total = owned.get(edge)  # a leaf's, where several cotangents have come before
+                    if total is not None and type(edge) is not tuple and type(g) is ndarray:
+                        total += g
                     else:
                         self.send(edge, g)
-                elif type(edge) is not tuple and edge in owned and type(g) is ndarray:
-                    leaves[edge] += g
-                else:
-                    self.send(edge, g)
             if args and not retain:
                 node.args, node.outs = None, ()
         for leaf, g in leaves.items():

@@ -23,18 +23,20 @@ from .value import Value, next_sequence
 Tensor: type[Value] = Value  # set once by value.set_tensor_class
 
 _NO_STATIC: dict[str, Any] = {}
+_NO_OUTPUT = (None,)
 
 
 def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
     """prim(a, b), recorded on the short way where the operands allow it."""
     body, name = prim.body, prim.name
     cpu = get_backend("cpu")
-    raw, kernels = raw_over(cpu), cpu.kernels
+    raw, plain = raw_over(cpu), name not in cpu.kernels
     new, main, getframe = object.__new__, MAIN, sys._getframe
     keep = []  # per tracked operands (1: a, 2: b, 3: both): whether a, b and the output are saved
     for i in range(4):
         inputs, _, outs = prim.keep((bool(i & 1), bool(i & 2)))
         keep.append((0 in inputs, 1 in inputs, 0 in outs))
+    both = keep[3] == (True, True, False)
     constant = not prim.vjps
 
     def call(a: Any, b: Any, /) -> Any:
@@ -62,7 +64,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
             if type(y) is not ndarray:
                 return bind(prim, (a, b), _NO_STATIC)
             dtype, which = y.dtype, (2 if b.tracked else 0)
-        if (dtype is not float32 and dtype is not float64) or name in kernels:
+        if (dtype is not float32 and dtype is not float64) or not plain:
             return bind(prim, (a, b), _NO_STATIC)
         try:
             out = body(np, x, y)
@@ -99,8 +101,11 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
             n.edges = (None, b.edge or b)
             n.shapes = ((), y.shape)
             n.uniform = type(x) is not ndarray
-        ka, kb, ko = keep[which]
-        if ka or kb or ko:
+        if which == 3 and both:
+            n.args, n.outs = (x, y), _NO_OUTPUT
+            n.counters = (a.version, b.version, None)
+        elif any(keep[which]):
+            ka, kb, ko = keep[which]
             n.args = (x if ka else None, y if kb else None)
             n.outs = (out if ko else None,)
             n.counters = (
@@ -127,7 +132,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
     """prim(x), recorded on the short way where the operand allows it."""
     body, name = prim.body, prim.name
     cpu = get_backend("cpu")
-    raw, kernels = raw_over(cpu), cpu.kernels
+    raw, plain = raw_over(cpu), name not in cpu.kernels
     new, main = object.__new__, MAIN
     inputs, _, outs = prim.keep((True,))
     keep_x, keep_y, constant = 0 in inputs, 0 in outs, not prim.vjps
@@ -136,7 +141,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         if not isinstance(x, Value) or x.level is not main:
             return bind(prim, (x,), _NO_STATIC)
         array = x.inner
-        if type(array) is not ndarray or name in kernels:
+        if type(array) is not ndarray or not plain:
             return bind(prim, (x,), _NO_STATIC)
         dtype = array.dtype
         if dtype is not float32 and dtype is not float64:

@@ -154,7 +154,7 @@ class Raw:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.np = backend.module
+        self.np, self.kernels, self.array_type = backend.module, backend.kernels, backend.array_type
 
     def __getattr__(self, name: str) -> Any:
         prim = PRIMITIVES.get(name)
@@ -176,33 +176,33 @@ class Raw:
             return self._run(prim, args, static, residual)
 
     def _run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool) -> Any:
-        wants = {"residual": True} if residual and prim.saves_residual else {}
+        if residual and prim.saves_residual:
+            static = {**static, "residual": True}
+        else:
+            residual = False
         out: Any = NotImplemented
-        kernel = self.backend.kernels.get(prim.name)
-        if kernel is not None:
-            out = kernel(*args, **static, **wants)
+        if prim.name in self.kernels:
+            out = self.kernels[prim.name](*args, **static)
             if out is NotImplemented:
                 kernels.count_fallback(prim.name)
             else:
                 kernels.count_launch(prim.name)
         if out is NotImplemented:
-            if prim.formula is not None:
+            if prim.formula is None:
+                out = prim.body(self.np, *args, **static)
+            else:
                 out = prim.formula(self, *args, **static)
                 if out.dtype != args[0].dtype:  # bfloat16, whose operators with Python numbers give float32
                     out = out.astype(args[0].dtype)
-            else:
-                out = prim.body(self.np, *args, **static, **wants)
         kept = None
-        if wants:
+        if residual:
             out, kept = out
-        if prim.moves:
+        kind = self.array_type
+        if type(out) is kind or prim.moves:
             return out, kept
-        kind = self.backend.array_type
         if type(out) is tuple or type(out) is list:
-            out = tuple([o if type(o) is kind else self.backend.as_array(o) for o in out])
-        elif type(out) is not kind:
-            out = self.backend.as_array(out)
-        return out, kept
+            return tuple([o if type(o) is kind else self.backend.as_array(o) for o in out]), kept
+        return self.backend.as_array(out), kept
 
 
 _CPU = get_backend("cpu")

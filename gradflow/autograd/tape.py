@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.device import get_backend
 from ..backend.dtypes import is_floating
 from .grad_mode import MODE
-from .primitive import BIND, Primitive, bind, explain, prepare, raw_of
+from .primitive import BIND, Primitive, bind, explain, prepare, raw_of, raw_over
 from .value import Level, Value, make, next_sequence
 
 Edge = Any  # None, a leaf Value, a Node (its first output), or (Node, output index)
 
 PACKAGE = str(Path(__file__).parents[1])
+CPU = raw_over(get_backend("cpu"))
 
 
 class Node:
@@ -117,15 +119,20 @@ class Tape(Level):
         self.name = name
 
     def process(self, prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        self.check(prim)
-        track, raw, inner = False, True, []
+        if self.ended:
+            self.check(prim)
+        track, raw, host, inner = False, True, True, []
         for a in args:
             if isinstance(a, Value):
                 if a.level is self:
                     track = track or a.tracked
                     a = a.inner
-                if isinstance(a, Value):
-                    raw = False
+                if type(a) is not np.ndarray:
+                    host = False
+                    if isinstance(a, Value):
+                        raw = False
+            elif a is not None:
+                host = False
             inner.append(a)
         track = track and self.depth > MODE.cutoff
         if track and prim.formula is not None:
@@ -133,9 +140,10 @@ class Tape(Level):
         track = track and prim.differentiable
         residual = xp = None
         if raw:
-            xp = raw_of(prim.name, inner)
+            xp = CPU if host else raw_of(prim.name, inner)
             try:
-                out, residual = xp.run(prim, prepare(prim, inner, xp.backend), static, residual=track)
+                ready = inner if host and prim.promote is None else prepare(prim, inner, xp.backend)
+                out, residual = xp.run(prim, ready, static, residual=track)
             except (ValueError, TypeError, IndexError) as error:
                 raise explain(prim, inner, error) from error
         else:
@@ -190,7 +198,7 @@ class Tape(Level):
         for i, o in enumerate(outs):
             live = is_floating(o.dtype) and i not in prim.constant_outputs
             version = version_of(prim, o, args, inner) if prim.view else None
-            value = make(o, self, (node if i == 0 else (node, i)) if live else None, False, version)
+            value = make(o, self, (node if i == 0 else (node, i)) if live else None, version=version)
             if i in kept_outs:
                 counters[len(inner) + i], saves = value.version, True
             values.append(value)

@@ -7,76 +7,17 @@ shape and away from kinks. What is checked of each is in `test_cases.py` and its
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ops import reference as ref
+from ops.case import Case, Positive, case
+from ops.cases_nn import LAYERS
 
 import gradflow as gf
 from gradflow.autograd.primitive import BIND as P
-from gradflow.nn import functional as F
 from gradflow.ops.index import parse
 from gradflow.ops.transfer import to_device
-
-
-@dataclass(frozen=True)
-class Case:
-    """A function to be checked, and what to give it.
-
-    call          call(*inputs, *constants) -> tensor, or a tuple of them
-    inputs        float64 arrays
-    constants     arrays of any dtype; those of a floating one follow the inputs' dtype
-    reference     the same in NumPy
-    rows          inputs whose first axis is a batch that may be empty; `constant_rows`: constants
-    mapped        whether vmap may map over the constants
-    randomness    what vmap is told
-    numeric       whether finite differences make sense
-    mixed         whether inputs may be of different dtypes
-    out_dtype     the result's, where it is not the inputs'
-    lands         the device of the results, where it is not the inputs'
-    """
-
-    name: str
-    call: Callable[..., Any]
-    inputs: tuple[np.ndarray, ...]
-    constants: tuple[np.ndarray, ...] = ()
-    reference: Callable[..., Any] | None = None
-    rows: tuple[int, ...] = ()
-    constant_rows: tuple[int, ...] = ()
-    mapped: bool = True
-    randomness: str = "error"
-    numeric: bool = True
-    mixed: bool = True
-    out_dtype: Any = None
-    lands: str | None = None
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-def spaced(shape: tuple[int, ...], name: str, i: int) -> np.ndarray:
-    """Numbers of either sign whose sizes are all different, from 0.3 to 2: far from 0, one another and other inputs'."""
-    rng = np.random.default_rng(zlib.crc32(name.encode()) + i)
-    count = int(np.prod(shape))
-    sizes = (np.linspace(0.3, 1.9, count) if count > 1 else np.full(count, 0.7)) + 0.06 * i
-    return rng.permutation(sizes * rng.choice([-1.0, 1.0], count)).reshape(shape)
-
-
-class Positive(tuple):
-    """A shape to be filled with positive numbers."""
-
-
-def case(name: str, call: Any, *shapes: Any, c: Any = (), ref: Any = None, **flags: Any) -> Case:
-    """A Case whose inputs are given as shapes, or as arrays."""
-    inputs = []
-    for i, shape in enumerate(shapes):
-        made = shape if isinstance(shape, np.ndarray) else spaced(tuple(shape), name, i)
-        inputs.append(np.asarray(np.abs(made) if isinstance(shape, Positive) else made))
-    constants = tuple([np.asarray(k) for k in (c if isinstance(c, tuple) else (c,))])
-    return Case(name, call, tuple(inputs), constants, ref, **flags)
 
 
 def along(prefix: str, function: Any, numpys: Any, *choices: Any) -> list[Case]:
@@ -102,7 +43,8 @@ def indexed(name: str, shape: tuple[int, ...], index: Any, *arrays: Any, mapped:
 
     hosts = tuple([np.asarray(a) for a in arrays])
     return [
-        case(f"getitem-{name}", lambda x, *i: x[index(*i)], shape, c=hosts, ref=lambda x, *i: x[index(*i)], mapped=mapped),
+        case(f"getitem-{name}", lambda x, *i: x[index(*i)], shape, c=hosts,
+            ref=lambda x, *i: x[index(*i)], mapped=mapped),
         case(
             f"scatter_add-{name}", scatter, np.zeros(shape)[index(*hosts)].shape, c=hosts, mapped=mapped,
             ref=lambda g, *i: ref.scatter(g, index(*i), shape),
@@ -137,11 +79,14 @@ ELEMENTWISE = [
     *[case(n, f, (2, 3), (2, 3), ref=r, rows=(0, 1)) for n, f, r in PAIRS],
     *[case(f"{n}-broadcast", f, (2, 1), (2, 1, 3), ref=r) for n, f, r in PAIRS],
     *[case(f"{n}-0d", f, (2, 3), (), ref=r, rows=(0,)) for n, f, r in PAIRS],
-    *[case(f"{n}-number-right", lambda x, f=f: f(x, 2), (2, 3), ref=lambda x, r=r: r(x, 2), rows=(0,)) for n, f, r in PAIRS],
-    *[case(f"{n}-number-left", lambda x, f=f: f(0.5, x), (2, 3), ref=lambda x, r=r: r(0.5, x), rows=(0,)) for n, f, r in PAIRS],
+    *[case(f"{n}-number-right", lambda x, f=f: f(x, 2), (2, 3), ref=lambda x, r=r: r(x, 2),
+        rows=(0,)) for n, f, r in PAIRS],
+    *[case(f"{n}-number-left", lambda x, f=f: f(0.5, x), (2, 3), ref=lambda x, r=r: r(0.5, x),
+        rows=(0,)) for n, f, r in PAIRS],
     *[case(f"{n}-integers", f, (2, 3), c=SIGNS + 3, ref=r, rows=(0,), constant_rows=(0,)) for n, f, r in PAIRS],
     case("multiply-by-itself", lambda x: x * x, (2, 3), ref=np.square),
-    case("operators", lambda x, y: (1 - x) / y - (-x + 2 * y) * abs(y), (2, 3), (3,), ref=lambda x, y: (1 - x) / y - (-x + 2 * y) * abs(y)),
+    case("operators", lambda x, y: (1 - x) / y - (-x + 2 * y) * abs(y), (2, 3), (3,),
+        ref=lambda x, y: (1 - x) / y - (-x + 2 * y) * abs(y)),
     case("power", gf.power, Positive((2, 3)), (2, 3), ref=np.power, rows=(0, 1)),
     case("power-broadcast", gf.power, Positive((3,)), (2, 1), ref=np.power),
     case("power-2-at-0", lambda x: x**2, np.array([0.0, -1.0, 2.0]), ref=np.square),
@@ -157,20 +102,31 @@ ELEMENTWISE = [
     case("log", gf.log, Positive((2, 3)), ref=np.log, rows=(0,)),
     case("sqrt", gf.sqrt, Positive((2, 3)), ref=np.sqrt, rows=(0,)),
     case("astype-same", lambda x: P.astype(x, dtype=x.dtype), (2, 3), ref=np.copy, rows=(0,)),
-    case("astype-narrower", lambda x: P.astype(x, dtype=gf.float32), (2, 3), ref=np.copy, numeric=False, out_dtype=gf.float32),
+    case("astype-narrower", lambda x: P.astype(x, dtype=gf.float32), (2, 3), ref=np.copy, numeric=False,
+        out_dtype=gf.float32),
     case("astype-integer", lambda x: P.astype(x, dtype=gf.int64) * x, (2, 3), ref=lambda x: np.trunc(x) * x),
     case("constants", lambda x: P.zeros_like(x) - P.ones_like(x) * x, (2, 3), ref=np.negative, rows=(0,)),
-    *[case(n, lambda a, b, f=f: gf.where(f(a, b), a, b * 2), (2, 3), (3,), ref=lambda a, b, r=r: np.where(r(a, b), a, b * 2)) for n, f, r in COMPARISONS],
-    *[case(f"{n}-integers", lambda x, k, f=f: x * f(k, 0), (2, 3), c=SIGNS, ref=lambda x, k, r=r: x * r(k, 0)) for n, f, r in COMPARISONS],
-    case("logical", lambda x, a, b: (gf.logical_and(a, b) * x, gf.logical_or(a, b) * x, gf.logical_not(b) * x), (2, 3), c=(MASK, SIGNS), ref=lambda x, a, b: (np.logical_and(a, b) * x, np.logical_or(a, b) * x, np.logical_not(b) * x)),
-    case("isnan", lambda x, k: gf.where(gf.isnan(k), x, x * 3), (2, 3), c=np.where(MASK, np.nan, 1.0), ref=lambda x, k: np.where(np.isnan(k), x, x * 3)),
-    case("where", lambda a, b, m: gf.where(m, a, b), (2, 3), (2, 3), c=MASK, ref=lambda a, b, m: np.where(m, a, b), rows=(0, 1), constant_rows=(0,)),
-    case("where-broadcast", lambda a, b, m: gf.where(m, a, b), (2, 1), (), c=MASK[0], ref=lambda a, b, m: np.where(m, a, b)),
-    case("where-number", lambda x, m: gf.where(m, x, 0.0) + gf.where(m, 2, x), (2, 3), c=MASK, ref=lambda x, m: np.where(m, x, 0.0) + np.where(m, 2, x)),
+    *[case(n, lambda a, b, f=f: gf.where(f(a, b), a, b * 2), (2, 3), (3,),
+        ref=lambda a, b, r=r: np.where(r(a, b), a, b * 2)) for n, f, r in COMPARISONS],
+    *[case(f"{n}-integers", lambda x, k, f=f: x * f(k, 0), (2, 3), c=SIGNS,
+        ref=lambda x, k, r=r: x * r(k, 0)) for n, f, r in COMPARISONS],
+    case("logical",
+        lambda x, a, b: (gf.logical_and(a, b) * x, gf.logical_or(a, b) * x, gf.logical_not(b) * x), (2, 3),
+        c=(MASK, SIGNS),
+        ref=lambda x, a, b: (np.logical_and(a, b) * x, np.logical_or(a, b) * x, np.logical_not(b) * x)),
+    case("isnan", lambda x, k: gf.where(gf.isnan(k), x, x * 3), (2, 3), c=np.where(MASK, np.nan, 1.0),
+        ref=lambda x, k: np.where(np.isnan(k), x, x * 3)),
+    case("where", lambda a, b, m: gf.where(m, a, b), (2, 3), (2, 3), c=MASK, ref=lambda a, b, m: np.where(m, a, b),
+        rows=(0, 1), constant_rows=(0,)),
+    case("where-broadcast", lambda a, b, m: gf.where(m, a, b), (2, 1), (), c=MASK[0],
+        ref=lambda a, b, m: np.where(m, a, b)),
+    case("where-number", lambda x, m: gf.where(m, x, 0.0) + gf.where(m, 2, x), (2, 3), c=MASK,
+        ref=lambda x, m: np.where(m, x, 0.0) + np.where(m, 2, x)),
     case("where-integers", lambda x, k: gf.where(k, x, k), (2, 3), c=SIGNS, ref=lambda x, k: np.where(k, x, k)),
     case("to_device", lambda x: to_device(x, device="cpu") * 2, (2, 3), ref=lambda x: 2 * x, lands="cpu"),
     *[case(f"{n}_backward", getattr(P, f"{n}_backward"), (2, 3), (2, 3), ref=r, mixed=False) for n, r in (
-        ("tanh", lambda g, y: g * (1 - y**2)), ("sigmoid", lambda g, y: g * y * (1 - y)), ("relu", lambda g, y: g * (y > 0)),
+        ("tanh", lambda g, y: g * (1 - y**2)), ("sigmoid", lambda g, y: g * y * (1 - y)),
+        ("relu", lambda g, y: g * (y > 0)),
     )],
 ]  # fmt: skip
 
@@ -181,7 +137,8 @@ REDUCTIONS = [
     *along("amin", gf.amin, np.min, (None, False), (-2, True), ((1, 2), False)),
     *along("max", lambda x, d, keepdim: gf.max(x, d, keepdim).values, np.max, (0, False), (-1, True)),
     *along("min", lambda x, d, keepdim: gf.min(x, d, keepdim).values, np.min, (1, False), (-1, True)),
-    *along("argmax", lambda x, d, keepdim: x * gf.argmax(x, d, True), lambda x, axis, keepdims: x * np.argmax(x, axis, keepdims=True), (1, True)),
+    case("argmax", lambda x: x[0] * gf.argmax(x, 0) + gf.argmax(x, 1, True), (3, 3),
+        ref=lambda x: x[0] * np.argmax(x, 0) + np.argmax(x, 1, keepdims=True)),
     case("argmax-all", lambda x: x * gf.argmax(x), (2, 3), ref=lambda x: x * np.argmax(x)),
     case("max-all", gf.max, (2, 3), ref=np.max),
     case("min-all", gf.min, (2, 3), ref=np.min),
@@ -190,16 +147,21 @@ REDUCTIONS = [
     case("max-pairwise", gf.max, (2, 3), (3,), ref=np.maximum),
     case("min-pairwise", gf.min, (2, 3), (3,), ref=np.minimum),
     case("sum-0d", lambda x: gf.sum(x) * gf.mean(x), (), ref=np.square),
-    case("sum-dtype", lambda x: gf.sum(x, 0, dtype=gf.float64) + gf.mean(x, axis=0, keepdims=True, dtype=gf.float64), (2, 3), ref=lambda x: x.sum(0) + x.mean(0, keepdims=True), out_dtype=gf.float64),
+    case("sum-dtype",
+        lambda x: gf.sum(x, 0, dtype=gf.float64) + gf.mean(x, axis=0, keepdims=True, dtype=gf.float64), (2, 3),
+        ref=lambda x: x.sum(0) + x.mean(0, keepdims=True), out_dtype=gf.float64),
     case("sum-axis", lambda x: gf.sum(x, axis=(0, 1), keepdims=True), (2, 3), ref=lambda x: np.sum(x, keepdims=True)),
     case("var", gf.var, (2, 3), ref=lambda x: np.var(x, ddof=1)),
-    case("var-dims", lambda x: gf.var(x, (0, 2), correction=0, keepdim=True), (2, 3, 4), ref=lambda x: np.var(x, (0, 2), keepdims=True)),
+    case("var-dims", lambda x: gf.var(x, (0, 2), correction=0, keepdim=True), (2, 3, 4),
+        ref=lambda x: np.var(x, (0, 2), keepdims=True)),
     case("softmax", lambda x: gf.softmax(x, 1), (2, 4), ref=lambda x: ref.softmax(x, 1), rows=(0,)),
     case("softmax-first", lambda x: gf.softmax(x, -3), (3, 2, 2), ref=lambda x: ref.softmax(x, 0)),
     case("log_softmax", lambda x: gf.log_softmax(x, -1), (2, 4), ref=lambda x: np.log(ref.softmax(x, -1)), rows=(0,)),
     case("log_softmax-first", lambda x: gf.log_softmax(x, 0), (3, 2, 2), ref=lambda x: np.log(ref.softmax(x, 0))),
-    case("softmax_backward", lambda g, y: P.softmax_backward(g, y, axis=1), (2, 3), (2, 3), ref=lambda g, y: y * (g - (g * y).sum(1, keepdims=True))),
-    case("log_softmax_backward", lambda g, y: P.log_softmax_backward(g, y, axis=0), (2, 3), (2, 3), ref=lambda g, y: g - np.exp(y) * g.sum(0)),
+    case("softmax_backward", lambda g, y: P.softmax_backward(g, y, axis=1), (2, 3), (2, 3),
+        ref=lambda g, y: y * (g - (g * y).sum(1, keepdims=True)), mixed=False),
+    case("log_softmax_backward", lambda g, y: P.log_softmax_backward(g, y, axis=0), (2, 3), (2, 3),
+        ref=lambda g, y: g - np.exp(y) * g.sum(0), mixed=False),
 ]  # fmt: skip
 
 SHAPES = [
@@ -217,7 +179,8 @@ SHAPES = [
     case("squeeze-dim", lambda x: gf.squeeze(x, (0, 1)), (1, 2, 1), ref=lambda x: x[0]),
     case("expand", lambda x: gf.expand(x, 2, -1, 4), (3, 1), ref=lambda x: np.broadcast_to(x, (2, 3, 4))),
     case("broadcast_to", lambda x: gf.broadcast_to(x, (2, 3)), (), ref=lambda x: np.broadcast_to(x, (2, 3))),
-    case("cat", lambda a, b, k: gf.cat([a, k, b], 1), (2, 3), (2, 1), c=np.ones((2, 2)), ref=lambda a, b, k: np.concatenate([a, k, b], 1), rows=(0, 1), constant_rows=(0,)),
+    case("cat", lambda a, b, k: gf.cat([a, k, b], 1), (2, 3), (2, 1), c=np.ones((2, 2)),
+        ref=lambda a, b, k: np.concatenate([a, k, b], 1), rows=(0, 1), constant_rows=(0,)),
     case("cat-twice", lambda x: gf.cat((x, x), -2), (2, 3), ref=lambda x: np.concatenate([x, x], 0)),
     case("stack", lambda a, b: gf.stack([a, b], -1), (2, 3), (2, 3), ref=lambda a, b: np.stack([a, b], -1)),
     case("split", lambda x: gf.split(x, 2, 1), (2, 5), ref=lambda x: tuple(np.split(x, [2, 4], 1)), rows=(0,)),
@@ -242,120 +205,19 @@ SHAPES = [
     *indexed("empty-array", (4, 2), lambda i: i, np.zeros((0,), int)),
     *indexed("mask", (2, 3), lambda m: m, MASK, mapped=False),
     *indexed("mask-part", (2, 2, 3), lambda m: (slice(None), m), MASK, mapped=False),
-    *indexed("mask-and-array", (3, 4), lambda m, i: (m, i), np.array([True, False, True]), np.array([1, 3]), mapped=False),
+    *indexed("mask-and-array", (3, 4), lambda m, i: (m, i), MASK[0], np.array([1, 3]), mapped=False),
     case("getitem-function", lambda x: gf.getitem(x, [[0, 2]]), (3, 2), ref=lambda x: x[[[0, 2]]]),
-    case("pick", lambda x, i: P.pick(x, i, axis=1), (2, 4, 3), c=PICKED, ref=lambda x, i: np.take_along_axis(x, i[:, None], 1)[:, 0]),
-    case("pick-last", lambda x, i: P.pick(x, i, axis=2), (2, 3, 4), c=PICKED, ref=lambda x, i: np.take_along_axis(x, i[..., None], 2)[..., 0]),
+    case("pick", lambda x, i: P.pick(x, i, axis=1), (2, 4, 3), c=PICKED,
+        ref=lambda x, i: np.take_along_axis(x, i[:, None], 1)[:, 0]),
+    case("pick-last", lambda x, i: P.pick(x, i, axis=2), (2, 3, 4), c=PICKED,
+        ref=lambda x, i: np.take_along_axis(x, i[..., None], 2)[..., 0]),
     case("place", lambda g, i: P.place(g, i, axis=1, n=4), (2, 3), c=PICKED, ref=lambda g, i: ref.place(g, i, 1, 4)),
-    case("place-first", lambda g, i: P.place(g, i, axis=0, n=5), (2, 3), c=PICKED, ref=lambda g, i: ref.place(g, i, 0, 5)),
-    *product(((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)), ((2, 2, 3), (2, 3, 2)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 1, 2, 3), (3, 3, 1))),
-]  # fmt: skip
-
-LABELS = np.array([1, 3, 0])
-DENSE_LABELS = np.array([[[1, 0], [2, 1]], [[0, 2], [2, 2]]])
-WEIGHTS = np.array([0.5, 2.0, 1.0, 1.5])
-WON = (np.arange(24).reshape(2, 3, 2, 2) * 5 % 6).astype("u1")  # positions in a (2, 3) window
-
-
-def conv(name: str, x: Any, w: Any, *biases: Any, **options: Any) -> list[Case]:
-    """F.conv2d, and the two primitives that are its cotangents, with one set of options."""
-    y = ref.conv2d(np.zeros(x), np.zeros(w), None, **options).shape
-    static = {k: ref.pair(options.get(k, d)) for k, d in (("stride", 1), ("padding", 0), ("dilation", 1))}
-    static["groups"] = options.get("groups", 1)
-    return [
-        case(f"conv2d-{name}", lambda x, w, *b: F.conv2d(x, w, *b, **options), x, w, *biases, ref=lambda x, w, *b: ref.conv2d(x, w, *b, **options), rows=(0,)),
-        case(f"conv2d_input_grad-{name}", lambda g, w: P.conv2d_input_grad(g, w, x_shape=(g.shape[0], *x[1:]), **static), y, w, ref=lambda g, w: ref.conv2d_adjoint(g, w, x, "x", **options), rows=(0,)),
-        case(f"conv2d_weight_grad-{name}", lambda x, g: P.conv2d_weight_grad(x, g, w_shape=w, **static), x, y, ref=lambda x, g: ref.conv2d_adjoint(g, x, w, "w", **options), rows=(0, 1)),
-    ]
-
-
-def pool(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
-    return [
-        case(f"max_pool2d-{name}", lambda x: F.max_pool2d(x, kernel, **options), x, ref=lambda x: ref.max_pool2d(x, kernel, **options), rows=(0,))
-    ]
-
-
-def pooled(name: str, out: tuple[int, int], stride: Any, padding: Any, dilation: Any) -> list[Case]:
-    """pool_pick and pool_place over (2, 3, 5, 6) with (2, 3) windows."""
-    static = {"kernel": (2, 3), "stride": stride, "padding": padding, "dilation": dilation, "out": out}
-    won = np.resize(WON, (2, 3, *out))
-
-    def seen(x: np.ndarray, i: np.ndarray) -> Any:
-        windows = ref.windows(x, (2, 3), stride, padding, dilation, out, 0.0)
-        return np.take_along_axis(windows, i[..., None].astype(int), -1)[..., 0]
-
-    def spread(g: np.ndarray, i: np.ndarray) -> Any:
-        units = np.eye(180).reshape(180, 2, 3, 5, 6)
-        return np.stack([(seen(u, i) * g).sum() for u in units]).reshape(2, 3, 5, 6)
-
-    return [
-        case(f"pool_pick-{name}", lambda x, i: P.pool_pick(x, i, **static), (2, 3, 5, 6), c=won, ref=seen, rows=(0,), constant_rows=(0,)),
-        case(f"pool_place-{name}", lambda g, i: P.pool_place(g, i, x_shape=(g.shape[0], 3, 5, 6), **static), (2, 3, *out), c=won, ref=spread, rows=(0,), constant_rows=(0,)),
-    ]
-
-
-def batch_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool) -> Any:
-    return F.batch_norm(x, mean, var, weight, bias, training, eps=1e-2)
-
-
-def soft(x: Any, q: Any, *weight: Any) -> Any:
-    return F.cross_entropy(x, gf.softmax(q, 1), *weight, label_smoothing=0.1)
-
-
-LAYERS = [
-    case("linear", F.linear, (2, 3), (4, 3), (4,), ref=lambda x, w, b: x @ w.T + b, rows=(0,)),
-    case("linear-1d", F.linear, (3,), (2, 3), ref=lambda x, w: w @ x),
-    case("linear-3d", F.linear, (2, 2, 3), (2, 3), (2,), ref=lambda x, w, b: x @ w.T + b, rows=(0,)),
-    *conv("plain", (2, 2, 4, 5), (3, 2, 3, 2), (3,)),
-    *conv("padded", (2, 1, 3, 3), (2, 1, 3, 3), padding=1),
-    *conv("stride", (1, 2, 5, 4), (2, 2, 2, 3), (2,), stride=(2, 1), padding=(0, 1)),
-    *conv("stride-remainder", (2, 1, 6, 6), (1, 1, 3, 3), stride=2),
-    *conv("dilation", (1, 2, 5, 6), (2, 2, 2, 2), (2,), dilation=(2, 3), padding=1),
-    *conv("groups", (2, 4, 3, 3), (6, 2, 2, 2), (6,), groups=2),
-    *conv("depthwise", (1, 3, 4, 4), (3, 1, 3, 3), groups=3, stride=2, padding=1),
-    *conv("padded-more-than-kernel", (1, 1, 2, 2), (1, 1, 2, 2), padding=(2, 3)),
-    case("conv2d-same", lambda x, w: F.conv2d(x, w, padding="same"), (1, 2, 3, 4), (2, 2, 3, 3), ref=lambda x, w: ref.conv2d(x, w, padding=1)),
-    case("conv2d-same-even", lambda x, w: F.conv2d(x, w, padding="same", dilation=(1, 3)), (1, 1, 3, 5), (1, 1, 2, 2), ref=lambda x, w: ref.conv2d(x, w, padding=((0, 1), (1, 2)), dilation=(1, 3))),
-    case("conv2d-one-image", lambda x, w, b: F.conv2d(x, w, b, padding="valid"), (2, 3, 3), (2, 2, 2, 2), (2,), ref=lambda x, w, b: ref.conv2d(x[None], w, b)[0]),
-    *pool("plain", (2, 2, 4, 5), 2),
-    *pool("overlapping", (1, 2, 5, 5), 3, stride=1),
-    *pool("padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
-    *pool("ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
-    *pool("ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
-    *pool("dilation", (1, 2, 5, 7), 2, stride=1, dilation=(2, 3)),
-    *pool("gaps", (1, 1, 5, 7), 2, stride=3),
-    case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.max_pool2d(x[None], 2)[0]),
-    *pooled("apart", (2, 2), (3, 3), (0, 0), (1, 1)),
-    *pooled("overlapping", (5, 4), (1, 1), (0, 0), (1, 1)),
-    *pooled("padded", (4, 3), (2, 3), (1, 1), (2, 2)),
-    case("batch_norm-outputs", lambda x, w, b: P.batch_norm(x, w, b, eps=1e-2), (3, 2, 2, 2), (2,), (2,), ref=lambda x, w, b: (ref.batch_norm(x, w, b, eps=1e-2), x.mean((0, 2, 3)), x.var((0, 2, 3)))),
-    case("batch_norm-statistics", lambda x: P.batch_norm(x, None, None, eps=1e-2)[1:], (4, 2), ref=lambda x: (x.mean(0), x.var(0))),
-    case("batch_norm-train", lambda x, w, b: batch_norm(x, None, None, w, b, True), (3, 2, 2, 2), (2,), (2,), ref=lambda x, w, b: ref.batch_norm(x, w, b, eps=1e-2)),
-    case("batch_norm-train-3d", lambda x, b: batch_norm(x, None, None, None, b, True), (2, 2, 3), (2,), ref=lambda x, b: ref.batch_norm(x, None, b, eps=1e-2)),
-    case("batch_norm-no-running", lambda x, w: batch_norm(x, None, None, w, None, False), (4, 2), (2,), ref=lambda x, w: ref.batch_norm(x, w, eps=1e-2)),
-    case("batch_norm-eval", lambda x, w, b, m, v: batch_norm(x, m, v, w, b, False), (2, 2, 2, 2), (2,), (2,), c=(np.array([0.3, -1.0]), np.array([0.5, 2.0])), ref=lambda x, w, b, m, v: ref.batch_norm(x, w, b, m, v, 1e-2), rows=(0,)),
-    case("batch_norm-eval-bare", lambda x, m, v: batch_norm(x, m, v, None, None, False), (2, 2), (2,), Positive((2,)), ref=lambda x, m, v: ref.batch_norm(x, None, None, m, v, 1e-2), rows=(0,)),
-    case("dropout", lambda x: F.dropout(x, 0.4, generator=gf.Generator(3)), (3, 4), randomness="same", ref=lambda x: x / 0.6 * (F.dropout(gf.ones(3, 4), 0.4, generator=gf.Generator(3)).numpy() > 0)),
-    case("dropout-all", lambda x: F.dropout(x, 1.0, generator=gf.Generator(3)), (3, 4), randomness="same", ref=np.zeros_like),
-    case("dropout-off", lambda x: F.dropout(x, 0.4, training=False) * F.dropout(x, 0.0), (3, 4), ref=np.square, rows=(0,)),
-    case("mask_scale", lambda x, m: P.mask_scale(x, m, scale=1.5), (2, 3), c=MASK, ref=lambda x, m: x * m * 1.5, rows=(0,), constant_rows=(0,)),
-    case("softmax_cross_entropy", lambda x, t: P.softmax_cross_entropy(x, t, None), (3, 4), c=LABELS, ref=lambda x, t: ref.cross_entropy(x, t, reduction="none"), rows=(0,), constant_rows=(0,)),
-    case("softmax_cross_entropy-all", lambda x, t, w: P.softmax_cross_entropy(x, t, w, ignore_index=0, label_smoothing=0.2), (3, 4), c=(LABELS, WEIGHTS), ref=lambda x, t, w: ref.cross_entropy(x, t, w, 0, "none", 0.2), rows=(0,), constant_rows=(0,)),
-    case("cross_entropy", F.cross_entropy, (3, 4), c=LABELS, ref=ref.cross_entropy),
-    case("cross_entropy-sum", lambda x, t: F.cross_entropy(x, t, reduction="sum"), (3, 4), c=LABELS, ref=lambda x, t: ref.cross_entropy(x, t, reduction="sum"), rows=(0,), constant_rows=(0,)),
-    case("cross_entropy-none", lambda x, t: F.cross_entropy(x, t, reduction="none", label_smoothing=0.1), (3, 4), c=LABELS, ref=lambda x, t: ref.cross_entropy(x, t, reduction="none", smoothing=0.1), rows=(0,), constant_rows=(0,)),
-    case("cross_entropy-weight", F.cross_entropy, (3, 4), c=(LABELS, WEIGHTS), ref=ref.cross_entropy),
-    case("cross_entropy-ignore", lambda x, t: F.cross_entropy(x, t, ignore_index=3), (3, 4), c=LABELS, ref=lambda x, t: ref.cross_entropy(x, t, ignore=3)),
-    case("cross_entropy-ignore-outside", F.cross_entropy, (3, 4), c=np.array([2, -100, 1]), ref=ref.cross_entropy),
-    case("cross_entropy-everything", lambda x, t, w: F.cross_entropy(x, t, w, ignore_index=1, label_smoothing=0.3), (3, 4), c=(LABELS, WEIGHTS), ref=lambda x, t, w: ref.cross_entropy(x, t, w, 1, smoothing=0.3)),
-    case("cross_entropy-one-row", lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1), (4,), c=np.array(2), ref=lambda x, t: ref.cross_entropy(x[None], t[None], smoothing=0.1)),
-    case("cross_entropy-dense", lambda x, t, w: F.cross_entropy(x, t, w, ignore_index=0), (2, 3, 2, 2), c=(DENSE_LABELS, WEIGHTS[:3]), ref=lambda x, t, w: ref.cross_entropy(x, t, w, 0)),
-    case("cross_entropy-probabilities", soft, (3, 4), (3, 4), ref=lambda x, q: ref.soft_cross_entropy(x, ref.softmax(q, 1), None, 0.1)),
-    case("cross_entropy-probabilities-dense", soft, (2, 3, 2), (2, 3, 2), c=WEIGHTS[:3], ref=lambda x, q, w: ref.soft_cross_entropy(x, ref.softmax(q, 1), w, 0.1)),
-    case("cross_entropy-probabilities-0", F.cross_entropy, (2, 3), c=np.eye(3)[:2], ref=ref.soft_cross_entropy),
-    case("mse_loss", F.mse_loss, (2, 3), (2, 3), ref=lambda x, y: np.square(x - y).mean()),
-    case("mse_loss-sum", lambda x, y: F.mse_loss(x, y, "sum"), (2, 3), c=np.ones((2, 3)), ref=lambda x, y: np.square(x - y).sum(), rows=(0,), constant_rows=(0,)),
-    case("mse_loss-none", lambda x, y: F.mse_loss(x, y, reduction="none"), (2, 3), (2, 3), ref=lambda x, y: np.square(x - y), rows=(0, 1)),
+    case("place-first", lambda g, i: P.place(g, i, axis=0, n=5), (2, 3), c=PICKED,
+        ref=lambda g, i: ref.place(g, i, 0, 5)),
+    *product(
+        ((3,), (3,)), ((3,), (3, 2)), ((2, 3), (3,)), ((2, 3), (3, 4)), ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)),
+        ((2, 2, 3), (2, 3, 2)), ((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 1, 2, 3), (3, 3, 1)),
+    ),
 ]  # fmt: skip
 
 CASES: list[Case] = [*ELEMENTWISE, *REDUCTIONS, *SHAPES, *LAYERS]

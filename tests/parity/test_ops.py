@@ -102,6 +102,7 @@ def outcome(lib: Any, functional: Any, make: Callable[[np.ndarray], Any], case: 
     return [v.detach().numpy() for v in (y, *first, *second)]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's, of a copy it makes
 @pytest.mark.parametrize("case", LINES, ids=[case.name for case in LINES])
 def test_values_and_derivatives(case: Line) -> None:
     found = outcome(gf, gf.nn.functional, gf.tensor, case)
