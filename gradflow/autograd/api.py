@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.base import guarded
 from .engine import GraphError, run_backward
 from .primitive import BIND
 from .tape import MAIN
@@ -32,7 +33,9 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
             raise GraphError(
                 f"[{op}] of a tensor of shape {tuple(y.shape)} needs a gradient of that shape; or reduce it to a scalar"
             )
-        gradient = make(BIND.ones_like(y.inner), MAIN)
+        with guarded(backend):
+            ones = backend.module.ones_like(y.inner)
+        return y, make(ones, MAIN) if create_graph else ones
     elif not isinstance(gradient, Value):
         array = gradient if isinstance(gradient, backend.array_type) else backend.from_host(np.asarray(gradient))
         gradient = make(array, MAIN)

@@ -185,6 +185,9 @@ class Pass:
         """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
         if isinstance(held, Value) or isinstance(g, Value):
             return BIND.add(held, g)
+        if type(held) is np.ndarray and held.ndim and self.owned.get(owner) is not held:
+            total = self.owned[owner] = held + g
+            return total
         if self.owned.get(owner) is held:
             with guarded(backend_under(held)):
                 held += g
@@ -359,6 +362,9 @@ def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
         leaf.grad = BIND.copy(g) if leaf.grad is None else BIND.add(leaf.grad, g)
         return
     g = unwrap(g)
+    if type(leaf.inner) is np.ndarray:
+        _accumulate(leaf, g)
+        return
     with guarded(backend_under(leaf)):
         _accumulate(leaf, g)
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import kernels
-from ..backend.base import Array, Backend
+from ..backend.base import Array, Backend, guarded
 from ..backend.device import backend_of, get_backend, mixed_devices_error
 from ..backend.dtypes import get_default_dtype, is_floating, result_type
 from .value import Value, describe
@@ -155,6 +155,7 @@ class Raw:
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.np, self.kernels, self.array_type = backend.module, backend.kernels, backend.array_type
+        self.run = self._run if backend.guard is None else self._run_guarded
 
     def __getattr__(self, name: str) -> Any:
         prim = PRIMITIVES.get(name)
@@ -167,15 +168,12 @@ class Raw:
         setattr(self, name, call)
         return call
 
-    def run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool = False) -> Any:
-        """(outputs, residual) of a primitive on raw arrays that `prepare` has seen."""
-        guard = self.backend.guard
-        if guard is None:
-            return self._run(prim, args, static, residual)
-        with guard:
+    def _run_guarded(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool = False) -> Any:
+        with guarded(self.backend):
             return self._run(prim, args, static, residual)
 
-    def _run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool) -> Any:
+    def _run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool = False) -> Any:
+        """(outputs, residual) of a primitive on raw arrays that `prepare` has seen."""
         if residual and prim.saves_residual:
             static = {**static, "residual": True}
         else:
@@ -240,7 +238,11 @@ def raw_of(name: str, args: Sequence[Any]) -> Raw:
 def prepare(prim: Primitive, args: Sequence[Any], backend: Backend) -> Sequence[Any]:
     """Cast operands to their common dtype, where the primitive asks for it. Python numbers stay as they are: in NumPy
     and CuPy they take the array's dtype. NumPy scalars, which its operators make of 0-d arrays, become arrays again."""
-    if any([isinstance(a, np.generic) for a in args]):
+    scalars = False
+    for a in args:
+        if isinstance(a, np.generic):
+            scalars = True
+    if scalars:
         args = [backend.from_host(np.asarray(a)) if isinstance(a, np.generic) else a for a in args]
     if prim.promote is None:
         return args

@@ -30,6 +30,10 @@ def _moved(size: int, ndim: int, static: dict[str, Any]) -> dict[str, Any]:
 
 def _spread(xp: Any, g: Any, shape: tuple[int, ...], axis: Axis) -> Any:
     """A reduction's cotangent over the axes that were reduced."""
+    if tuple(g.shape) == tuple(shape[len(shape) - g.ndim :]) and axes_of(axis, len(shape)) == tuple(
+        range(len(shape) - g.ndim)
+    ):
+        return xp.broadcast_to(g, shape=shape)
     return xp.broadcast_to(xp.reshape(g, shape=kept_shape(shape, axis)), shape=shape)
 
 
@@ -40,7 +44,7 @@ def _spread(xp: Any, g: Any, shape: tuple[int, ...], axis: Axis) -> Any:
 )
 def sum(np: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over axes (all by default); 16-bit floats are summed in float32, integers in int64."""
-    total = np.sum(x, axis=axis, keepdims=keepdims, dtype=accumulation_dtype(x))
+    total = x.sum(axis=axis, keepdims=keepdims, dtype=accumulation_dtype(x))
     return total.astype(x.dtype) if x.dtype.kind not in "biu" and total.dtype != x.dtype else total
 
 
