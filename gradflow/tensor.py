@@ -128,9 +128,17 @@ class Tensor(InPlace, Value):
         return backend_under(array).to_host(array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self._plain("numpy")
+        if self.level is not MAIN:
+            raise TransformError(
+                f"[asarray] NumPy would lose what a value inside {self.level.name} depends on"
+            )
+        if self.tracked:
+            raise RuntimeError(
+                "[asarray] NumPy would lose the history of a tensor that requires grad; detach() it"
+            )
+        array = self.inner
         if not isinstance(array, np.ndarray):
-            raise TypeError(f"[numpy] the tensor is on {self.device}; copy it to the host with .numpy()")
+            raise TypeError(f"[asarray] the tensor is on {self.device}; copy it to the host with .numpy()")
         return np.array(array, dtype=dtype, copy=copy)
 
     def item(self) -> Any:

@@ -110,6 +110,8 @@ def grad(
                 f"[grad] input {i} {tuple(x.shape)} was not used to compute the outputs; pass allow_unused=True to get "
                 "None for it"
             )
+        if isinstance(g, np.ndarray) and not g.flags.writeable:
+            g = g.copy()
         grads.append(g if g is None or isinstance(g, Value) else make(g, MAIN))
     return tuple(grads)
 

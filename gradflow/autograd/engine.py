@@ -13,7 +13,7 @@ from ..backend.dtypes import is_floating
 from .grad_mode import MODE
 from .primitive import BIND, raw_over
 from .tape import MAIN, Edge, Node
-from .value import Value, backend_under, last_change, make, stamp, unwrap
+from .value import Value, backend_under, frozen, last_change, make, stamp, unwrap
 
 
 class GraphError(RuntimeError):
@@ -268,7 +268,7 @@ class Pass:
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
         for hook in list(hooks):
-            given = g if isinstance(g, Value) else make(g, self.level)
+            given = g if isinstance(g, Value) else make(frozen(g), MAIN)
             result = hook(given)
             if result is None:
                 continue
@@ -277,7 +277,7 @@ class Pass:
                     f"[hook] must return None or a tensor of shape {tuple(given.shape)}, got "
                     f"{tuple(result.shape) if isinstance(result, Value) else type(result).__name__}"
                 )
-            g = result if self.relink or result.level is not self.level else result.inner
+            g = result.inner if not self.relink and result.level is MAIN and not result.tracked else result
         return g
 
 

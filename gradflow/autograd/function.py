@@ -16,7 +16,7 @@ from .batch import BatchLevel, loop_rows, stack
 from .grad_mode import no_grad
 from .primitive import BIND, Primitive, bind
 from .tape import MAIN
-from .value import TransformError, Value, make
+from .value import TransformError, Value, frozen, make
 
 
 class Context:
@@ -253,7 +253,7 @@ class Call(Primitive):
     ) -> tuple[Any, ...]:
         """The joint vjp: the user's backward, once for all inputs."""
         ctx = self.view_of(self.saved, args, outs, needs, first_order)
-        given = [tensor(g) for g in gs]
+        given = [g if g is None or isinstance(g, Value) else make(frozen(g), MAIN) for g in gs]
         if ctx._materialize:  # type: ignore[attr-defined]
             like = next(g for g in gs if g is not None)
             for j, (g, (shape, dtype)) in enumerate(zip(given, self.outputs, strict=True)):

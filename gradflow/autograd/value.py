@@ -139,6 +139,15 @@ def unwrap(value: Any) -> Array:
     return value
 
 
+def frozen(array: Array) -> Array:
+    """A cotangent as the user's code may see it: others may hold its memory, so it must not be changed in place."""
+    if not isinstance(array, np.ndarray):
+        return array.copy()
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of a value, an array, or a Python number."""
     return value.shape if hasattr(value, "shape") else ()
