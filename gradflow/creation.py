@@ -20,6 +20,12 @@ def _finish(op: str, array: Any, requires_grad: bool) -> Tensor:
     return make(array, MAIN, requires_grad=requires_grad)  # type: ignore[no-any-return]
 
 
+def _check_kind(op: str, dtype: np.dtype) -> None:
+    known = dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8) or dtype.name == "bfloat16"
+    if not known:
+        raise TypeError(f"[{op}] cannot hold {dtype} data; give booleans, integers, or floats of up to 64 bits")
+
+
 def _host(data: Any, dtype: Any) -> np.ndarray:
     """Python data as a fresh host array: floats in the default dtype, integers in int64."""
     if isinstance(data, (list, tuple)):
@@ -28,8 +34,9 @@ def _host(data: Any, dtype: Any) -> np.ndarray:
         array = np.array(data, dtype=None if dtype is None else as_dtype(dtype))
     except ValueError as error:
         raise ValueError(f"[tensor] rows of different lengths, or not numbers: {error}") from None
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise TypeError(f"[tensor] cannot hold {array.dtype} data; give numbers or booleans")
+    _check_kind("tensor", array.dtype)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if dtype is None and not hasattr(data, "dtype") and array.dtype.kind == "f":
         array = array.astype(get_default_dtype(), copy=False)
     return array
@@ -74,8 +81,9 @@ def from_numpy(array: np.ndarray) -> Tensor:
     """A CPU tensor that shares the array's memory. Changes made through NumPy are not seen by the version check."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"[from_numpy] expected a NumPy array, got {type(array).__name__}")
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise TypeError(f"[from_numpy] cannot hold {array.dtype} data")
+    _check_kind("from_numpy", array.dtype)
+    if not array.dtype.isnative:
+        raise TypeError(f"[from_numpy] a foreign byte order ({array.dtype.str}) cannot be shared; use gf.tensor")
     return _finish("from_numpy", array, False)
 
 

@@ -288,8 +288,13 @@ class Tensor(InPlace, Value):
         return self
 
     __neg__, __abs__ = E.negative, E.absolute
-    __eq__, __ne__, __lt__, __le__ = E.equal, E.not_equal, E.less, E.less_equal  # type: ignore[assignment]
-    __gt__, __ge__ = E.greater, E.greater_equal
+    __lt__, __le__, __gt__, __ge__ = E.less, E.less_equal, E.greater, E.greater_equal
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else E.equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return NotImplemented if other is None or isinstance(other, str) else E.not_equal(self, other)
 
     def __getitem__(self, index: Any) -> Tensor:
         return F.getitem(self, index)  # type: ignore[no-any-return]

@@ -227,6 +227,8 @@ def raw_of(name: str, args: Sequence[Any]) -> Raw:
                 continue
         if a is None or isinstance(a, (bool, int, float, np.generic)):
             continue
+        if not hasattr(a, "dtype"):
+            raise TypeError(f"[{name}] expected tensors, arrays or numbers, got {type(a).__name__}")
         backend = backend_of(a)
         if found is None:
             found = backend
