@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .autograd.primitive import BIND
-from .backend.dtypes import as_dtype, is_floating
+from .backend.dtypes import as_dtype, float32, is_floating, is_half
 from .ops import elementwise, linalg, reduce, shape
 from .ops import softmax as softmax_ops
 from .ops.index import getitem as _getitem
@@ -75,6 +75,8 @@ def mean(
     keep = bool(_either("mean", keepdim, keepdims, False, "keepdim or keepdims"))
     if dtype is not None:
         x = elementwise.astype(x, dtype=as_dtype(dtype))
+    if is_half(x.dtype):  # their sums leave the range of 16 bits
+        return elementwise.astype(mean(elementwise.astype(x, dtype=float32), dims, keep), dtype=x.dtype)
     if not is_floating(x.dtype):
         raise TypeError(f"[mean] needs a floating tensor, got {x.dtype}; pass dtype=gf.float32")
     count = 1
@@ -89,6 +91,9 @@ def var(
     """Variance over dimensions: sum((x - mean)^2) / (n - correction)."""
     dims = many_dims("var", x, _either("var", dim, axis, None, "dim or axis"))
     keep = bool(_either("var", keepdim, keepdims, False, "keepdim or keepdims"))
+    if is_half(x.dtype):
+        wide = elementwise.astype(x, dtype=float32)
+        return elementwise.astype(var(wide, dims, correction=correction, keepdim=keep), dtype=x.dtype)
     count = 1
     for d in range(x.ndim) if dims is None else dims:
         count *= x.shape[d]

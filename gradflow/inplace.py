@@ -13,7 +13,7 @@ import numpy as np
 from .autograd.grad_mode import MODE
 from .autograd.primitive import raw_of
 from .autograd.tape import MAIN, Node
-from .autograd.value import TransformError, Value, stamp
+from .autograd.value import TransformError, Value, backend_under, stamp
 from .backend.dtypes import promote_types, result_type
 from .ops.index import build, parse
 
@@ -29,7 +29,8 @@ class InPlace:
         raw = _check_source(value, op)
         array = self.inner
         backend = raw_of(op, [a for a in (array, raw) if hasattr(a, "dtype")]).backend
-        if backend.array_type is np.ndarray and not array.flags.writeable:
+        repeated = any([s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)])
+        if repeated or (backend.array_type is np.ndarray and not array.flags.writeable):
             raise RuntimeError(
                 f"[{op}] the tensor's memory is read-only (an expanded tensor, or a read-only NumPy array); clone() it"
             )
@@ -93,7 +94,7 @@ class InPlace:
         spec, arrays = parse(self, index, "setitem")
         place = build(spec, tuple([a.inner if isinstance(a, Value) else a for a in arrays]))
         if isinstance(value, (list, tuple)):
-            value = np.asarray(value)
+            value = backend_under(self).from_host(np.asarray(value))
         self._change("setitem", value, lambda array, raw: array.__setitem__(place, raw))
 
     def __iadd__(self: Any, other: Any) -> Any:

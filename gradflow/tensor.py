@@ -129,13 +129,9 @@ class Tensor(InPlace, Value):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.level is not MAIN:
-            raise TransformError(
-                f"[asarray] NumPy would lose what a value inside {self.level.name} depends on"
-            )
+            raise TransformError(f"[asarray] NumPy would lose what a value inside {self.level.name} depends on")
         if self.tracked:
-            raise RuntimeError(
-                "[asarray] NumPy would lose the history of a tensor that requires grad; detach() it"
-            )
+            raise RuntimeError("[asarray] NumPy would lose the history of a tensor that requires grad; detach() it")
         array = self.inner
         if not isinstance(array, np.ndarray):
             raise TypeError(f"[asarray] the tensor is on {self.device}; copy it to the host with .numpy()")
@@ -333,7 +329,9 @@ class Tensor(InPlace, Value):
             raise RuntimeError(
                 f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()"
             )
-        copy = make(self.inner.copy(), self.level, requires_grad=self.tracked)
+        copy = object.__new__(type(self))
+        copy.inner, copy.level, copy.edge, copy.tracked = self.inner.copy(), self.level, None, self.tracked
+        copy.hooks, copy.aux, copy.version = None, None, [0]
         copy.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
         memo[id(self)] = copy
         return copy  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from ..backend.base import guarded
 from .engine import GraphError, run_backward
 from .primitive import BIND
 from .tape import MAIN
-from .value import TransformError, Value, backend_under, make
+from .value import TransformError, Value, backend_under, make, unwrap
 
 Tensors = Any  # a tensor or a sequence of tensors
 
@@ -110,10 +110,26 @@ def grad(
                 f"[grad] input {i} {tuple(x.shape)} was not used to compute the outputs; pass allow_unused=True to get "
                 "None for it"
             )
-        if isinstance(g, np.ndarray) and not g.flags.writeable:
-            g = g.copy()
-        grads.append(g if g is None or isinstance(g, Value) else make(g, MAIN))
-    return tuple(grads)
+        grads.append(g)
+    return tuple(
+        [g if g is None or isinstance(g, Value) else make(g, MAIN) for g in owned(grads, [g for _, g in roots])]
+    )
+
+
+def owned(results: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+    """Cotangents as the user may have them: raw ones that repeat elements, or share memory with others returned or
+    with those the user gave, are copied."""
+    held = [unwrap(g) for g in given if g is not None]
+    mine: list[Any] = []
+    for g in results:
+        if g is not None and not isinstance(g, Value):
+            repeats = any([s == 0 and n > 1 for s, n in zip(g.strides, g.shape, strict=True)])
+            if repeats or any([type(h) is type(g) and np.may_share_memory(h, g) for h in held]):
+                with guarded(backend_under(g)):
+                    g = g.copy()
+            held.append(g)
+        mine.append(g)
+    return mine
 
 
 def _check_input(op: str, x: Any) -> None:

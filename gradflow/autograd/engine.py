@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -32,19 +32,23 @@ class Saved:
         if not relink:
             self.args, self.outs = node.args, node.outs
             return
-        self.args = tuple([_relink(a, e, node) for a, e in zip(node.args, node.edges, strict=False)])
+        counters = node.counters or (None,) * (len(node.edges) + node.nout)
+        self.args = tuple(
+            [_relink(a, e, node, c) for a, e, c in zip(node.args, node.edges, counters, strict=False)]
+        )  # fmt: skip
         self.outs = tuple(
             [
-                make(o, node.level, edge=node if i == 0 else (node, i)) if o is not None and is_floating(o.dtype) else o
-                for i, o in enumerate(node.outs)
+                _relink(o, (node if i == 0 else (node, i)) if o is not None and is_floating(o.dtype) else None, node, c)
+                for i, (o, c) in enumerate(zip(node.outs, counters[len(node.edges) :], strict=False))
             ]
         )
 
 
-def _relink(value: Any, edge: Edge, node: Node) -> Any:
-    if edge is None or value is None:
+def _relink(value: Any, edge: Edge, node: Node, counter: list[int] | None) -> Any:
+    """A saved value as a tensor at the node's level again, with its history and its version counter."""
+    if value is None or not hasattr(value, "dtype") or (edge is None and counter is None):
         return value
-    return edge if isinstance(edge, Value) else make(value, node.level, edge=edge)
+    return edge if isinstance(edge, Value) else make(value, node.level, edge=edge, version=counter)
 
 
 def check_saved(node: Node) -> None:
@@ -105,7 +109,9 @@ def arguments(plan: Sequence[tuple[str, Any]], saved: Any, gs: Sequence[Any], ne
     return values
 
 
-def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[Edge, Any]]:
+def pull(
+    node: Node, gs: Sequence[Any], relink: bool = False, wants: Callable[[Edge], bool] | None = None
+) -> Iterable[tuple[Edge, Any]]:
     """One node's vjps: (edge, cotangent) per input that wants one.
 
     On raw arrays with the raw namespace, unless something records: `relink`, lower levels, or cotangents that are
@@ -116,16 +122,17 @@ def pull(node: Node, gs: Sequence[Any], relink: bool = False) -> Iterable[tuple[
     xp: Any = node.raw if raw else BIND
     saved: Any = node if raw else Saved(node, relink)
     prim = node.prim
+    edges = node.edges if wants is None else [e if e is not None and wants(e) else None for e in node.edges]
     if prim.joint is not None:
-        needs = tuple([e is not None for e in node.edges])
+        needs = tuple([e is not None for e in edges])
         assert prim.joint_plan is not None
         results = prim.joint(xp, *arguments(prim.joint_plan, saved, gs, needs))
-        for i, (edge, g) in enumerate(zip(node.edges, results, strict=True)):
+        for i, (edge, g) in enumerate(zip(edges, results, strict=True)):
             if edge is not None and g is not None:
                 yield edge, fit(xp, g, node.shapes[i], node.dtypes[i])
         return
     for i, (vjp, plan) in enumerate(zip(prim.vjps, prim.plans, strict=True)):
-        edge = node.edges[i]
+        edge = edges[i]
         if edge is None or vjp is None:
             continue
         assert plan is not None
@@ -155,12 +162,21 @@ def fit(xp: Any, g: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 class Pass:
     """One backward pass: pending cotangents by node, newest first, then the leaves'."""
 
-    def __init__(self, level: Any, relink: bool, needed: set[Node] | None) -> None:
-        self.level, self.relink, self.needed = level, relink, needed
+    def __init__(self, relink: bool, targets: dict[Any, Any] | None = None, needed: set[Node] | None = None) -> None:
+        self.relink, self.targets, self.needed = relink, targets, needed
         self.pending: dict[Node, Any] = {}  # a cotangent, or a list of them where a node has several outputs
         self.leaves: dict[Value, Any] = {}
         self.heap: list[tuple[int, Node]] = []
         self.owned: dict[Edge, Any] = {}  # by edge, the cotangents whose buffers this pass allocated by adding
+
+    def wants(self, edge: Edge) -> bool:
+        """Whether a cotangent sent along an edge is of use to anybody."""
+        if self.targets is None:
+            return True
+        if isinstance(edge, Value):
+            return edge in self.targets
+        node, i = (edge, 0) if type(edge) is Node else edge
+        return node in self.needed or (node, i) in self.targets  # type: ignore[operator]
 
     def send(self, edge: Edge, g: Any) -> None:
         if isinstance(edge, Value):
@@ -168,8 +184,6 @@ class Pass:
             self.leaves[edge] = g if held is None else self.add(held, g, edge)
             return
         node, i = (edge, 0) if type(edge) is Node else edge
-        if self.needed is not None and node not in self.needed:
-            return
         pending = self.pending
         if node not in pending:
             heappush(self.heap, (-node.seq, node))
@@ -195,13 +209,13 @@ class Pass:
         total = self.owned[owner] = raw_over(backend_under(held)).add(held, g)
         return total
 
-    def run(self, targets: dict[Any, Any] | None, retain: bool) -> None:
+    def run(self, retain: bool) -> None:
         """Pull nodes until none is pending.
 
         Written out here is the usual case, on which the cost of a small model depends: NumPy arrays, one output, vjps
         of the cotangent and at most one saved value, nothing recorded. All else is for `general_step`.
         """
-        heap, pending, leaves, owned, needed = self.heap, self.pending, self.leaves, self.owned, self.needed
+        heap, pending, leaves, owned, targets = self.heap, self.pending, self.leaves, self.owned, self.targets
         plain, ndarray = targets is None and not self.relink, np.ndarray
         following: Any = None  # a pending node kept out of the heap: in a chain, always the next one
         while heap or following is not None:
@@ -210,11 +224,13 @@ class Pass:
             else:
                 node = heappop(heap)[1]
             held = pending.pop(node)
+            if owned:
+                owned.pop(node, None)
             short, args, xp = node.prim.short, node.args, node.raw
             unusual = not plain or node.hooks is not None or type(held) is not ndarray
             if unusual or short is None or args is None or xp is None:
-                self.general_step(node, held if type(held) is list else [held], targets)
-                if not retain:
+                pulled = self.general_step(node, held if type(held) is list else [held], targets)
+                if pulled and not retain:
                     node.free()
                 continue
             if node.seq < last_change[0]:
@@ -229,7 +245,7 @@ class Pass:
                 if not uniform or type(g) is not ndarray:
                     g = fit(xp, g, node.shapes[i], node.dtypes[i])
                 if type(edge) is Node:
-                    if edge.nout != 1 or edge in pending or needed is not None:
+                    if edge.nout != 1 or edge in pending:
                         self.send(edge, g)
                     else:
                         pending[edge] = g
@@ -249,7 +265,10 @@ class Pass:
             if leaf.hooks:
                 leaves[leaf] = self.call_hooks(leaf.hooks, g)
 
-    def general_step(self, node: Node, gs: list[Any], targets: dict[Any, Any] | None) -> None:
+    def general_step(self, node: Node, gs: list[Any], targets: dict[Any, Any] | None) -> bool:
+        """One node by way of `pull`; False where its cotangents were wanted but nothing beyond it is."""
+        for i in range(1, node.nout):
+            self.owned.pop((node, i), None)
         if node.hooks:
             for i, hooks in node.hooks.items():
                 if gs[i] is not None:
@@ -258,13 +277,16 @@ class Pass:
             for i in range(node.nout):
                 if (node, i) in targets and gs[i] is not None:
                     targets[node, i] = gs[i]
+            if self.needed is not None and node not in self.needed:
+                return False
         if node.raw is None or node.raw.backend.guard is None:
-            for edge, g in pull(node, gs, self.relink):
+            for edge, g in pull(node, gs, self.relink, self.wants):
                 self.send(edge, g)
         else:
             with node.raw.backend.guard:
-                for edge, g in list(pull(node, gs, self.relink)):
+                for edge, g in list(pull(node, gs, self.relink, self.wants)):
                     self.send(edge, g)
+        return True
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
         for hook in list(hooks):
@@ -277,12 +299,14 @@ class Pass:
                     f"[hook] must return None or a tensor of shape {tuple(given.shape)}, got "
                     f"{tuple(result.shape) if isinstance(result, Value) else type(result).__name__}"
                 )
+            if result.dtype != given.dtype:
+                result = BIND.astype(result, dtype=given.dtype)
             g = result.inner if not self.relink and result.level is MAIN and not result.tracked else result
         return g
 
 
 def prune(roots: Iterable[Edge], targets: dict[Any, Any]) -> set[Node]:
-    """The nodes through which a target can be reached: the others need not be pulled, nor their values kept."""
+    """The nodes beyond which there is a target: the others need not be pulled, nor their values kept."""
     order: dict[Node, None] = {}
     stack = [e for e in roots if e is not None and not isinstance(e, Value)]
     while stack:
@@ -293,12 +317,15 @@ def prune(roots: Iterable[Edge], targets: dict[Any, Any]) -> set[Node]:
             stack.extend([e for e in node.edges if e is not None and not isinstance(e, Value)])
     wanted = {key[0] for key in targets if isinstance(key, tuple)}
     needed: set[Node] = set()
+    reached = set(wanted)
     for node in sorted(order, key=lambda n: n.seq):
-        if node in wanted or any(
-            e is not None and (e in targets if isinstance(e, Value) else (e if type(e) is Node else e[0]) in needed)
-            for e in node.edges
-        ):
-            needed.add(node)
+        for e in node.edges:
+            if e is None:
+                continue
+            if e in targets if isinstance(e, Value) else (e if type(e) is Node else e[0]) in reached:
+                needed.add(node)
+                reached.add(node)
+                break
     return needed
 
 
@@ -327,14 +354,15 @@ def run_backward(
     retain = create_graph if retain_graph is None else retain_graph
     targets = None if inputs is None else {target_key(x): None for x in inputs}
     needed = None if targets is None else prune([_edge(y) for y, _ in roots], targets)
-    walk = Pass(level, create_graph, needed)
+    walk = Pass(create_graph, targets, needed)
     was = MODE.cutoff
     if level is MAIN:
         MODE.cutoff = MODE.base if create_graph else max(MODE.cutoff, MODE.depth)
     try:
         for y, g in roots:
-            walk.send(_edge(y), g)
-        walk.run(targets, retain)
+            if walk.wants(_edge(y)):
+                walk.send(_edge(y), g)
+        walk.run(retain)
         if targets is None:
             for leaf, g in walk.leaves.items():
                 _deposit(leaf, g, create_graph)
@@ -345,7 +373,7 @@ def run_backward(
     keys = [target_key(x) for x in inputs]
     found = [walk.leaves.get(k) if isinstance(k, Value) else targets[k] for k in keys]
     if deposit:
-        for x, g in zip(inputs, found, strict=True):
+        for x, g in {id(x): (x, g) for x, g in zip(inputs, found, strict=True)}.values():
             if g is not None:
                 _deposit(x, g, create_graph)
         return []
@@ -370,6 +398,11 @@ def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
 
 
 def _accumulate(leaf: Value, g: Any) -> None:
+    if leaf.grad is not None and leaf.grad.shape != leaf.shape:
+        raise GraphError(
+            f"[backward] .grad of a leaf {tuple(leaf.shape)} was set to a tensor {tuple(leaf.grad.shape)}; "
+            "set it to None, or to one of the leaf's shape"
+        )
     if leaf.grad is None:
         leaf.grad = make(g.copy(order="K"), leaf.level)
     elif leaf.grad.tracked:  # a gradient with a history of its own: left as it is for those who hold it

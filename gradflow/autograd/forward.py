@@ -100,12 +100,12 @@ def transpose(
     node = _node(prim, primals, outs, static, tape)
     node.edges = tuple([make(None, tape) if t is not None else None for t in tangents])
     tangent_of = {e: t for e, t in zip(node.edges, tangents, strict=True) if e is not None}
-    walk = Pass(tape, False, None)
+    walk = Pass(False)
     for edge, g in pull(node, dummies):
         if isinstance(g, Value) and g.level is tape and g.tracked:
             tangent = tangent_of[edge]
             walk.send(g if g.edge is None else g.edge, tangent)
-    walk.run(None, True)
+    walk.run(True)
     tape.ended = True
     return tuple([None if d is None else walk.leaves.get(d) for d in dummies])
 

@@ -7,13 +7,14 @@ order, and operations on outer tensors that the function closes over are recorde
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from ..backend.dtypes import is_floating
+from .api import owned
 from .batch import BatchLevel
 from .engine import run_backward
 from .forward import DualLevel
@@ -21,7 +22,7 @@ from .grad_mode import MODE
 from .primitive import BIND
 from .tape import MAIN, Tape
 from .tree import Tree, broadcast_prefix, flatten, map_tree, unflatten
-from .value import Level, TransformError, Value, backend_under, make
+from .value import Level, TransformError, Value, backend_under, make, unwrap
 
 Function = Callable[..., Any]
 ArgNums = int | tuple[int, ...]
@@ -48,9 +49,14 @@ def _below(value: Any) -> Any:
     return value
 
 
-def _shown(value: Any) -> Any:
-    """A result as users see it: raw arrays become tensors."""
-    return value if isinstance(value, Value) else make(value, MAIN)
+def _shown(value: Any, bases: Sequence[Any] = ()) -> Any:
+    """A result as users see it: raw arrays become tensors, those that share an argument's memory with its counter."""
+    if isinstance(value, Value):
+        return value
+    for base in bases:
+        if isinstance(base, Value) and type(unwrap(base)) is type(value) and np.may_share_memory(unwrap(base), value):
+            return make(value, MAIN, version=base.version)
+    return make(value, MAIN)
 
 
 def _check_array(name: str, value: Any) -> Any:
@@ -102,7 +108,8 @@ def _vjp(name: str, func: Function, primals: tuple[Tree, ...], has_aux: bool) ->
             if isinstance(o, Value) and o.level is tape and o.tracked:
                 roots.append((o, _below(g)))
         grads = run_backward(roots, inputs, retain_graph=True) if roots else [None] * len(inputs)
-        found = [_shown(BIND.zeros_like(x.inner) if g is None else g) for g, x in zip(grads, inputs, strict=True)]
+        filled = [BIND.zeros_like(x.inner) if g is None else g for g, x in zip(grads, inputs, strict=True)]
+        found = [_shown(g) for g in owned(filled, given)]
         return tuple(unflatten(structure, found))
 
     result = unflatten(out_structure, lowered)
@@ -183,12 +190,13 @@ def jvp(func: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], *, 
     with _within(level):
         out, aux = _split_aux("jvp", func(*unflatten(structure, inputs)), has_aux)
         outs, out_structure = flatten(out)
+    bases = [*leaves, *directions]
     results, derivatives = [], []
     for o in outs:
         mine = isinstance(o, Value) and o.level is level
         primal = _lower(_check_array("jvp", o), level)
-        results.append(_shown(primal))
-        derivatives.append(_shown(o.aux if mine else BIND.zeros_like(_below(primal))))
+        results.append(_shown(primal, bases))
+        derivatives.append(_shown(o.aux if mine else BIND.zeros_like(_below(primal)), bases))
     pair = unflatten(out_structure, results), unflatten(out_structure, derivatives)
     return (*pair, _lower_tree(aux, level)) if has_aux else pair
 
@@ -218,7 +226,7 @@ def vmap(
             outs, out_structure = flatten(func(*unflatten(structure, inputs), **kwargs))
         out_tree = unflatten(out_structure, outs)
         places = broadcast_prefix(out_dims, out_tree, "out_dims")
-        return unflatten(out_structure, [_move_out(o, d, level) for o, d in zip(outs, places, strict=True)])
+        return unflatten(out_structure, [_move_out(o, d, level, leaves) for o, d in zip(outs, places, strict=True)])
 
     return call
 
@@ -260,7 +268,7 @@ def _move(x: Any, source: int, target: int) -> Any:
     return BIND.transpose(x, axes=tuple(axes))
 
 
-def _move_out(out: Any, dim: Any, level: BatchLevel) -> Any:
+def _move_out(out: Any, dim: Any, level: BatchLevel, bases: list[Any]) -> Any:
     if isinstance(out, (bool, int, float)):
         out = np.asarray(out, np.float32 if isinstance(out, float) else None)
     _check_array("vmap", out)
@@ -268,12 +276,12 @@ def _move_out(out: Any, dim: Any, level: BatchLevel) -> Any:
     if dim is None:
         if mapped:
             raise ValueError("[vmap] out_dims is None for an output that was mapped over")
-        return _shown(out)
+        return _shown(out, bases)
     below = out.inner if mapped else BIND.broadcast_to(_below(out), shape=(level.size, *out.shape))
     rank = len(below.shape)
     if not -rank <= dim < rank:
         raise ValueError(f"[vmap] out_dims says axis {dim} of an output with {rank} axes")
-    return _shown(_move(below, 0, dim % rank))
+    return _shown(_move(below, 0, dim % rank), bases)
 
 
 def _basis(x: Any) -> Any:

@@ -212,7 +212,7 @@ class Call(Primitive):
 
     # -- backward ---------------------------------------------------------------------------------------------------
 
-    def view_of(self, saved: list[tuple[str, Any]], args: Any, outs: Any, needs: Any, first_order: bool) -> Context:
+    def view_of(self, saved: list[tuple[str, Any]], args: Any, outs: Any, first_order: bool) -> Context:
         """The context as backward sees it at one level."""
         if not self.ready:
             raise TransformError(
@@ -245,14 +245,13 @@ class Call(Primitive):
         ctx = Context.__new__(Context)
         ctx.__dict__.update(self.context.__dict__)
         object.__setattr__(ctx, "_saved", tuple([find(kind, i) for kind, i in saved]))
-        object.__setattr__(ctx, "needs_input_grad", tuple([bool(n) for n in _spread(needs, self)]))
         return ctx
 
     def backward(
         self, xp: Any, needs: Any, gs: Any, args: Any, outs: Any, shapes: Any, first_order: bool
     ) -> tuple[Any, ...]:
         """The joint vjp: the user's backward, once for all inputs."""
-        ctx = self.view_of(self.saved, args, outs, needs, first_order)
+        ctx = self.view_of(self.saved, args, outs, first_order)
         given = [g if g is None or isinstance(g, Value) else make(frozen(g), MAIN) for g in gs]
         if ctx._materialize:  # type: ignore[attr-defined]
             like = next(g for g in gs if g is not None)
@@ -282,7 +281,7 @@ class Call(Primitive):
         """The user's jvp."""
         first_order = not any([isinstance(p, Value) for p in primals])
         saved = self.saved if self.saved_forward is None else self.saved_forward
-        ctx = self.view_of(saved, primals, outs, [t is not None for t in tangents], first_order)
+        ctx = self.view_of(saved, primals, outs, first_order)
         given: list[Any] = [None] * len(self.args)
         for i, t in zip(self.slots, tangents, strict=True):
             given[i] = tensor(t)
@@ -376,13 +375,6 @@ def plain(value: Any, call: Call, i: int) -> Any:
     if not isinstance(value, Value):
         raise TypeError(f"[{call.name}] gradients must be tensors or None, got {type(value).__name__} for argument {i}")
     return value.inner if value.level is MAIN and not value.tracked else value
-
-
-def _spread(needs: Any, call: Call) -> list[Any]:
-    full = [False] * len(call.args)
-    for i, n in zip(call.slots, needs, strict=True):
-        full[i] = n
-    return full
 
 
 def _needs_grad(value: Any) -> bool:

@@ -290,7 +290,7 @@ def bind(prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
 
 def explain(prim: Primitive, args: Sequence[Any], error: Exception) -> Exception:
     """The same error, naming the op and its operands, unless it does already."""
-    if str(error).startswith("["):
+    if str(error).startswith("[") or type(error) not in (ValueError, TypeError, IndexError, np.exceptions.AxisError):
         return error
     operands = ", ".join(describe(a) for a in args if a is not None)
     return type(error)(f"[{prim.name}] {error} (operands: {operands})")

@@ -40,7 +40,8 @@ class Result:
             return ""
         factor, unit = UNITS[self.unit]
         value = timing.median * factor / self.per
-        return f"{value:{'.0f' if value >= 100 else '.3g'}} {unit} ±{100 * timing.spread:.0f} %"
+        digits = 2 if value < 10 else 1 if value < 100 else 0
+        return f"{value:.{digits}f} {unit} ±{100 * timing.spread:.0f} %"
 
     @property
     def ratio(self) -> str:
@@ -74,7 +75,7 @@ def measure(
     torch_python: str | None,
     *,
     without: Sequence[str] = (),
-    seconds: float = 3.0,
+    seconds: float = 2.0,
     turns: int = 20,
     say: Callable[[str], None] = lambda text: None,
 ) -> Bench:
@@ -184,8 +185,5 @@ def run() -> int:
         bench = measure(list(CASES), sys.executable if has_torch else None, say=lambda text: status.update(text))
     if not has_torch:
         bench.notes.append("With PyTorch installed (pip install torch) its times stand beside gradflow's.")
-    bench.notes.append(
-        "Medians, and half the distance between the quartiles; peers take turns, each in its own process."
-    )
     render(bench, console)
     return 0

@@ -70,9 +70,11 @@ NETS: dict[str, Callable[[Any], Any]] = {"mlp": mlp, "lenet": lenet, "cnn": cnn,
 
 
 def noise(lib: Any, *shape: int, scale: float = 1.0, seed: int = 0, dtype: Any = None) -> Any:
-    """Uniform in [-scale, scale], the same numbers in every library."""
-    data = list(random.Random(seed).randbytes(math.prod(shape)))
-    return ((lib.tensor(data, dtype=dtype or lib.float32) - 127.5) * (scale / 127.5)).reshape(*shape)
+    """Uniform in [-scale, scale], the same numbers in every library; they repeat after 2^16."""
+    count = math.prod(shape)
+    block = lib.tensor(list(random.Random(seed).randbytes(min(count, 1 << 16))), dtype=dtype or lib.float32)
+    data = lib.cat([block] * -(-count // (1 << 16)))[:count]
+    return ((data - 127.5) * (scale / 127.5)).reshape(*shape)
 
 
 def fill(lib: Any, model: Any) -> Any:

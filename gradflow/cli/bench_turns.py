@@ -188,7 +188,7 @@ def agree(a: Sequence[float], b: Sequence[float]) -> bool:
     return len(a) == len(b) and all([math.isclose(x, y, rel_tol=2e-3, abs_tol=1e-5) for x, y in zip(a, b, strict=True)])
 
 
-def race_imports(modules: Mapping[str, str], without: Sequence[str] = (), turns: int = 7) -> dict[str, Timing]:
+def race_imports(modules: Mapping[str, str], without: Sequence[str] = (), turns: int = 5) -> dict[str, Timing]:
     """Seconds that `import` of each module takes in a fresh process of the interpreter named, in turns."""
     times: dict[str, list[float]] = {module: [] for module in modules}
     for turn in range(turns + 1):

@@ -179,7 +179,7 @@ def batch_norm(
         count *= n
     if training and count < 2:
         raise ValueError(f"[batch_norm] training needs more than one value per channel, got x {tuple(input.shape)}")
-    if training and running_mean is not None and _mapped(input):
+    if training and running_mean is not None and any([_mapped(v) for v in (input, weight, bias)]):
         raise TransformError(
             "[batch_norm] in training mode under vmap: running statistics have no meaning per example; call "
             "model.eval(), or map outside of the model"

@@ -40,7 +40,7 @@ def cross_entropy(
         raise ValueError(f"[cross_entropy] label_smoothing must be in [0, 1], got {label_smoothing}")
     if not is_floating(input.dtype):
         raise TypeError(f"[cross_entropy] logits must be floating, got {input.dtype}")
-    if isinstance(weight, Value) and weight.tracked:
+    if depends(weight):
         raise ValueError("[cross_entropy] weight has no gradient here; pass weight.detach()")
     axis = 0 if input.ndim == 1 else 1
     classes = input.shape[axis] if input.ndim else 0
@@ -67,6 +67,15 @@ def cross_entropy(
     if reduction == "sum":
         return total
     return total / _counted(flat, weight, ignore_index, input.dtype)
+
+
+def depends(value: Any) -> bool:
+    """Whether a derivative is being taken with respect to a value, at any level."""
+    while isinstance(value, Value):
+        if value.tracked or value.aux is not None:
+            return True
+        value = value.inner
+    return False
 
 
 def target_count(shape: tuple[int, ...]) -> int:

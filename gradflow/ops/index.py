@@ -190,7 +190,7 @@ def check_range(x: Any, index: Any, dim: int, op: str) -> None:
 def _entry(e: Any, op: str) -> Any:
     if e is None or e is Ellipsis or isinstance(e, slice):
         return e
-    if isinstance(e, (bool, numpy.bool_)):
+    if isinstance(e, (bool, numpy.bool_)) or (getattr(e, "shape", None) == () and e.dtype.kind == "b"):
         raise IndexError(f"[{op}] a single bool is no index here; use x[None] or a mask of x's shape")
     if isinstance(e, (list, tuple)):
         e = numpy.asarray([unwrap(v) for v in e]) if e else numpy.zeros(0, numpy.int64)

@@ -74,14 +74,16 @@ def bits(key: Key, count: int) -> numpy.ndarray:
 
 
 def uniform(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
-    """Uniform in [0, 1), on the host: float64 from the top 53 bits of a word; narrower floats from 24 of a half."""
+    """Uniform in [0, 1), on the host: float64 from the top 53 bits of a word, narrower floats from the top bits of a
+    half, as many as they hold exactly (24, 11 or 8)."""
     count = 1
     for n in shape:
         count *= n
     if numpy.dtype(dtype).itemsize == 8:
         return ((bits(key, count) >> 11) * 2.0**-53).reshape(shape)
     halves = bits(key, -(-count // 2)).view("u4")[:count]
-    return ((halves >> 8) * numpy.float32(2.0**-24)).astype(dtype).reshape(shape)
+    held = 24 if numpy.dtype(dtype).itemsize == 4 else 11 if numpy.dtype(dtype).kind == "f" else 8
+    return ((halves >> (32 - held)) * numpy.float32(2.0**-held)).astype(dtype).reshape(shape)
 
 
 def normal(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:

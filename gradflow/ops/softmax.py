@@ -8,6 +8,7 @@ from ..autograd.batch import fold, loop, shifted, spread
 from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
+from .conv import wide
 from .index import ARRAY
 
 
@@ -34,9 +35,10 @@ def softmax_backward(xp: Any, g: Any, y: Any, *, axis: int) -> Any:
 )
 def softmax(np: Any, x: Any, *, axis: int) -> Any:
     """exp(x) / sum(exp(x)) along an axis, from x less its maximum, so that nothing overflows."""
-    y = np.exp(x - _safe_max(np, x, axis))
+    z = wide(x)
+    y = np.exp(z - _safe_max(np, z, axis))
     y /= y.sum(axis=axis, keepdims=True)
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
 @fused(batch=_paired)
@@ -58,9 +60,10 @@ def _log_softmax_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, *, axis: i
 )
 def log_softmax(np: Any, x: Any, *, axis: int) -> Any:
     """x - log(sum(exp(x))) along an axis, from x less its maximum."""
-    y = x - _safe_max(np, x, axis)
+    z = wide(x)
+    y = z - _safe_max(np, z, axis)
     y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
-    return y
+    return y.astype(x.dtype, copy=False)
 
 
 def _safe_max(np: Any, x: Any, axis: int) -> Any:
@@ -87,7 +90,8 @@ def target_weights(
 def _cross_entropy_vjp(
     xp: Any, g: Any, saved: Any, x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
 ) -> Any:
-    rows = xp.reshape(g, shape=(g.shape[0], 1))
+    # an ignored row has no gradient even where the loss is NaN, as a mean over ignored rows only is
+    rows = xp.reshape(xp.where(xp.equal(target, ignore_index), 0.0, g), shape=(g.shape[0], 1))
     if saved is not None:
         return rows * saved
     q = target_weights(xp, target, weight, x.shape[1], x.dtype, ignore_index, label_smoothing)
@@ -120,6 +124,7 @@ def softmax_cross_entropy(
     the same pass over the logits also makes the gradient, softmax(x) sum(q) - q.
     """
     m, n = x.shape
+    dtype, x = x.dtype, wide(x)
     weight = np.ones(n, x.dtype) if weight is None else weight
     ignored = target == ignore_index
     t = np.where(ignored, 0, target).astype("i8", copy=False)
@@ -135,7 +140,7 @@ def softmax_cross_entropy(
     if label_smoothing:
         spread_w = np.where(ignored[:, None], np.zeros((), x.dtype), weight.astype(x.dtype) * (label_smoothing / n))
         loss = loss + (spread_w * (logs[:, None] - shifted_x)).sum(axis=1)
-    loss = loss.astype(x.dtype, copy=False)
+    loss = loss.astype(dtype, copy=False)
     if not residual:
         return loss
     e /= total
@@ -145,4 +150,4 @@ def softmax_cross_entropy(
         e *= (at_target + spread_w.sum(axis=1))[:, None]
         e -= spread_w
     e[rows, t] -= at_target
-    return loss, e
+    return loss, e.astype(dtype, copy=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..autograd.grad_mode import enable_grad
 from ..autograd.value import Value, backend_under, stamp
+from ..backend.base import guarded
 from ..creation import tensor
 from ..tensor import Tensor
 
@@ -70,11 +71,11 @@ class Optimizer:
                 if backend_under(p.grad) is not backend:
                     raise RuntimeError(f"[optim] a parameter is on {p.device}, its gradient on {p.grad.device}")
                 state = self.state.setdefault(p, {})
-                if backend.guard is None:
-                    self.update(backend.module, p.inner, p.grad.inner, group, state)
-                else:
-                    with backend.guard:
-                        self.update(backend.module, p.inner, p.grad.inner, group, state)
+                w, g = p.inner, p.grad.inner
+                if not p.ndim:  # NumPy's operators make scalars of 0-d arrays
+                    w, g = w.reshape(1), g.reshape(1)
+                with guarded(backend):
+                    self.update(backend.module, w, g, group, state)
                 stamp(p.version)
         return loss
 
@@ -90,7 +91,9 @@ class Optimizer:
             options = {k: v for k, v in group.items() if k != "params"}
             groups.append({**options, "params": [numbers[id(p)] for p in group["params"]]})
         state = {
-            numbers[id(p)]: {k: tensor(v, device=p.device) if hasattr(v, "dtype") else v for k, v in held.items()}
+            numbers[id(p)]: {
+                k: tensor(v.reshape(p.shape), device=p.device) if hasattr(v, "dtype") else v for k, v in held.items()
+            }
             for p, held in self.state.items()
         }
         return {"state": state, "param_groups": groups}
@@ -108,7 +111,7 @@ class Optimizer:
         for i, held in state_dict["state"].items():
             p = params[int(i)]
             self.state[p] = {
-                k: tensor(v, device=p.device).inner if isinstance(v, Value) or hasattr(v, "dtype") else v
+                k: tensor(v, device=p.device).inner.reshape(p.shape or (1,)) if hasattr(v, "dtype") else v
                 for k, v in held.items()
             }
 
