@@ -71,7 +71,7 @@ def _origin(node: Node, i: int) -> str:
     if i >= len(node.edges):
         return f"its output, made at {node.place()},"
     edge = node.edges[i]
-    shape = tuple(node.shapes[i])
+    shape = tuple(node.args[i].shape) if node.args else tuple(node.shapes[i])
     if edge is None or isinstance(edge, Value):
         return f"its input {i} {shape}, {'a leaf' if edge is not None else 'which does not require grad'},"
     made = edge if type(edge) is Node else edge[0]
@@ -167,7 +167,9 @@ class Pass:
         self.pending: dict[Node, Any] = {}  # a cotangent, or a list of them where a node has several outputs
         self.leaves: dict[Value, Any] = {}
         self.heap: list[tuple[int, Node]] = []
-        self.owned: dict[Edge, Any] = {}  # by edge, the cotangents whose buffers this pass allocated by adding
+        # the cotangents whose buffers this pass allocated by adding, of outputs (dropped as they are pulled) and leaves
+        self.owned: dict[Edge, Any] = {}
+        self.owned_leaves: dict[Value, Any] = {}
 
     def wants(self, edge: Edge) -> bool:
         """Whether a cotangent sent along an edge is of use to anybody."""
@@ -199,14 +201,15 @@ class Pass:
         """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
         if isinstance(held, Value) or isinstance(g, Value):
             return BIND.add(held, g)
-        if type(held) is np.ndarray and held.ndim and self.owned.get(owner) is not held:
-            total = self.owned[owner] = held + g
-            return total
-        if self.owned.get(owner) is held:
+        owned: dict[Any, Any] = self.owned_leaves if isinstance(owner, Value) else self.owned
+        if owned.get(owner) is held:
             with guarded(backend_under(held)):
                 held += g
             return held
-        total = self.owned[owner] = raw_over(backend_under(held)).add(held, g)
+        if type(held) is np.ndarray and held.ndim:
+            total = owned[owner] = held + g
+        else:
+            total = owned[owner] = raw_over(backend_under(held)).add(held, g)
         return total
 
     def run(self, retain: bool) -> None:
@@ -216,6 +219,7 @@ class Pass:
         of the cotangent and at most one saved value, nothing recorded. All else is for `general_step`.
         """
         heap, pending, leaves, owned, targets = self.heap, self.pending, self.leaves, self.owned, self.targets
+        owned_leaves = self.owned_leaves
         plain, ndarray = targets is None and not self.relink, np.ndarray
         following: Any = None  # a pending node kept out of the heap: in a chain, always the next one
         while heap or following is not None:
@@ -254,8 +258,8 @@ class Pass:
                         else:
                             heappush(heap, (-edge.seq, edge))
                 else:
-                    total = owned.get(edge)  # a leaf's, where several cotangents have come before
-                    if total is not None and type(edge) is not tuple and type(g) is ndarray:
+                    total = owned_leaves.get(edge)  # where several cotangents have come before
+                    if total is not None and type(g) is ndarray:
                         total += g
                     else:
                         self.send(edge, g)

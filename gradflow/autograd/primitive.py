@@ -255,7 +255,8 @@ def prepare(prim: Primitive, args: Sequence[Any], backend: Backend) -> Sequence[
         if first.kind == "f" and all([a.dtype == first for a in arrays]):
             return args
     dtype = _target(prim, [a for a in part if a is not None])
-    cast = [a.astype(dtype, copy=False) if hasattr(a, "dtype") else a for a in part]
+    with guarded(backend):
+        cast = [a.astype(dtype, copy=False) if hasattr(a, "dtype") else a for a in part]
     if dtype.kind == "V":  # to ml_dtypes, Python numbers are of a dtype of their own
         cast = [backend.from_host(np.asarray(a, dtype)) if isinstance(a, (bool, int, float)) else a for a in cast]
     if not arrays:
