@@ -35,8 +35,8 @@ def one_dim(op: str, x: Any, dim: Any) -> int:
 
 
 def many_dims(op: str, x: Any, dim: Dims) -> tuple[int, ...] | None:
-    """Dimension arguments counted from 0, None for all. A dimension named twice is an error."""
-    if dim is None:
+    """Dimension arguments counted from 0, None for all (as PyTorch has it, () too). One named twice is an error."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return None
     dims = [one_dim(op, x, d) for d in dim] if isinstance(dim, (tuple, list)) else [one_dim(op, x, dim)]
     if len(set(dims)) != len(dims):

@@ -97,9 +97,3 @@ def fold(value: Any, size: int, flag: bool) -> Any:
     """(B, N, ...) -> (B * N, ...): the hidden axis joins the batch axis of convolutions and the like."""
     value = spread(value, flag, size)
     return BIND.reshape(value, shape=(value.shape[0] * value.shape[1], *value.shape[2:]))
-
-
-def unfold(value: Any, size: int) -> Any:
-    """(B * N, ...) -> (B, N, ...)."""
-    n = value.shape[0] // size if size else 0
-    return BIND.reshape(value, shape=(size, n, *value.shape[1:]))

@@ -220,14 +220,13 @@ class Module:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, detached, sharing memory with the model."""
-        named = [*self._all("_parameters"), *self._all("_buffers")]
-        return {name: value.detach() for name, value in named}
+        return {name: value.detach() for name, value in self._all()}
 
-    def _all(self, kind: str) -> Iterator[tuple[str, Any]]:
-        """Every registered value with every path it has (a shared one under each)."""
+    def _all(self) -> Iterator[tuple[str, Any]]:
+        """Every parameter and buffer with every path it has (a shared one under each), module by module."""
 
         def walk(module: Module, path: str) -> Iterator[tuple[str, Any]]:
-            for name, value in getattr(module, kind).items():
+            for name, value in (*module._parameters.items(), *module._buffers.items()):
                 if value is not None:
                     yield path + name, value
             for name, child in module._modules.items():
@@ -242,7 +241,7 @@ class Module:
         Values are tensors or arrays. Raises KeyError for missing or unknown paths (unless strict=False) and ValueError
         for shapes that differ.
         """
-        mine = dict([*self._all("_parameters"), *self._all("_buffers")])
+        mine = dict(self._all())
         missing = [k for k in mine if k not in state_dict]
         unknown = [k for k in state_dict if k not in mine]
         if strict and (missing or unknown):

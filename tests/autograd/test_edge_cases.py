@@ -140,7 +140,7 @@ def test_a_copied_model_keeps_its_parameters():
 
 
 def test_an_error_of_the_users_own_comes_through():
-    class Odd(ValueError):
+    class OddError(ValueError):
         def __init__(self, what, code):
             super().__init__(what)
             self.code = code
@@ -148,9 +148,9 @@ def test_an_error_of_the_users_own_comes_through():
     class Fails(gf.autograd.Function):
         @staticmethod
         def forward(ctx, x):
-            raise Odd("no", 7)
+            raise OddError("no", 7)
 
-    with pytest.raises(Odd, match="no"):
+    with pytest.raises(OddError, match="no"):
         Fails.apply(gf.ones(1))
 
 

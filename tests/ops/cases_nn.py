@@ -25,20 +25,43 @@ def conv(name: str, x: Any, w: Any, *biases: Any, **options: Any) -> list[Case]:
     static = {k: ref.pair(options.get(k, d)) for k, d in (("stride", 1), ("padding", 0), ("dilation", 1))}
     static["groups"] = options.get("groups", 1)
     return [
-        case(f"conv2d-{name}", lambda x, w, *b: F.conv2d(x, w, *b, **options), x, w, *biases,
-            ref=lambda x, w, *b: ref.conv2d(x, w, *b, **options), rows=(0,)),
-        case(f"conv2d_input_grad-{name}",
-            lambda g, w: P.conv2d_input_grad(g, w, x_shape=(g.shape[0], *x[1:]), **static), y, w,
-            ref=lambda g, w: ref.conv2d_adjoint(g, w, x, "x", **options), rows=(0,)),
-        case(f"conv2d_weight_grad-{name}", lambda x, g: P.conv2d_weight_grad(x, g, w_shape=w, **static), x, y,
-            ref=lambda x, g: ref.conv2d_adjoint(g, x, w, "w", **options), rows=(0, 1)),
+        case(
+            f"conv2d-{name}",
+            lambda x, w, *b: F.conv2d(x, w, *b, **options),
+            x,
+            w,
+            *biases,
+            ref=lambda x, w, *b: ref.conv2d(x, w, *b, **options),
+            rows=(0,),
+        ),
+        case(
+            f"conv2d_input_grad-{name}",
+            lambda g, w: P.conv2d_input_grad(g, w, x_shape=(g.shape[0], *x[1:]), **static),
+            y,
+            w,
+            ref=lambda g, w: ref.conv2d_adjoint(g, w, x, "x", **options),
+            rows=(0,),
+        ),
+        case(
+            f"conv2d_weight_grad-{name}",
+            lambda x, g: P.conv2d_weight_grad(x, g, w_shape=w, **static),
+            x,
+            y,
+            ref=lambda x, g: ref.conv2d_adjoint(g, x, w, "w", **options),
+            rows=(0, 1),
+        ),
     ]
 
 
 def pool(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
     return [
-        case(f"max_pool2d-{name}", lambda x: F.max_pool2d(x, kernel, **options), x,
-            ref=lambda x: ref.max_pool2d(x, kernel, **options), rows=(0,))
+        case(
+            f"max_pool2d-{name}",
+            lambda x: F.max_pool2d(x, kernel, **options),
+            x,
+            ref=lambda x: ref.max_pool2d(x, kernel, **options),
+            rows=(0,),
+        )
     ]
 
 
@@ -56,11 +79,24 @@ def pooled(name: str, out: tuple[int, int], stride: Any, padding: Any, dilation:
         return np.stack([(seen(u, i) * g).sum() for u in units]).reshape(2, 3, 5, 6)
 
     return [
-        case(f"pool_pick-{name}", lambda x, i: P.pool_pick(x, i, **static), (2, 3, 5, 6), c=won, ref=seen, rows=(0,),
-            constant_rows=(0,)),
-        case(f"pool_place-{name}",
-            lambda g, i: P.pool_place(g, i, x_shape=(g.shape[0], 3, 5, 6), **static), (2, 3, *out), c=won, ref=spread,
-            rows=(0,), constant_rows=(0,)),
+        case(
+            f"pool_pick-{name}",
+            lambda x, i: P.pool_pick(x, i, **static),
+            (2, 3, 5, 6),
+            c=won,
+            ref=seen,
+            rows=(0,),
+            constant_rows=(0,),
+        ),
+        case(
+            f"pool_place-{name}",
+            lambda g, i: P.pool_place(g, i, x_shape=(g.shape[0], 3, 5, 6), **static),
+            (2, 3, *out),
+            c=won,
+            ref=spread,
+            rows=(0,),
+            constant_rows=(0,),
+        ),
     ]
 
 
@@ -99,6 +135,7 @@ LAYERS = [
     *pool("gaps", (1, 1, 5, 7), 2, stride=3),
     case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.max_pool2d(x[None], 2)[0]),
     *pooled("apart", (2, 2), (3, 3), (0, 0), (1, 1)),
+    *pooled("apart-in-rows", (2, 4), (3, 1), (0, 0), (1, 1)),
     *pooled("overlapping", (5, 4), (1, 1), (0, 0), (1, 1)),
     *pooled("padded", (4, 3), (2, 3), (1, 1), (2, 2)),
     case("batch_norm-outputs", lambda x, w, b: P.batch_norm(x, w, b, eps=1e-2), (3, 2, 2, 2), (2,), (2,),
@@ -140,6 +177,8 @@ LAYERS = [
     case("cross_entropy-ignore", lambda x, t: F.cross_entropy(x, t, ignore_index=3), (3, 4), c=LABELS,
         ref=lambda x, t: ref.cross_entropy(x, t, ignore=3)),
     case("cross_entropy-ignore-outside", F.cross_entropy, (3, 4), c=np.array([2, -100, 1]), ref=ref.cross_entropy),
+    case("cross_entropy-ignore-outside-weight", F.cross_entropy, (3, 4), c=(np.array([2, -100, 1]), WEIGHTS),
+        ref=ref.cross_entropy),
     case("cross_entropy-everything",
         lambda x, t, w: F.cross_entropy(x, t, w, ignore_index=1, label_smoothing=0.3), (3, 4), c=(LABELS, WEIGHTS),
         ref=lambda x, t, w: ref.cross_entropy(x, t, w, 1, smoothing=0.3)),

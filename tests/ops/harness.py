@@ -18,6 +18,7 @@ STEP = 5e-4  # of differences: their error h^4 is about as large as the rounding
 FORWARD, REVERSE, TAPE = "forward", "reverse", "tape"
 
 
+@functools.cache
 def random(shape: tuple[int, ...], *key: Any) -> np.ndarray:
     """Standard normal numbers that depend on the shape and the key alone."""
     return np.asarray(np.random.default_rng(zlib.crc32(repr((shape, key)).encode())).standard_normal(shape))
@@ -63,14 +64,14 @@ def dot(values: Sequence[Any], others: Sequence[Any]) -> Any:
     return functools.reduce(lambda a, b: a + b, [(x * y).sum() for x, y in zip(values, others, strict=True)])
 
 
+def curve(y: Any, k: int = 0) -> Any:
+    """A scalar that curves in every element of output number k: sum u y (y + 2), with random u."""
+    return (tensor(random(tuple(y.shape), "project", k), y.dtype, y.device) * (y * (y + 2.0))).sum()
+
+
 def project(ys: Sequence[Any]) -> Any:
-    """A scalar that curves in every output: sum u (y + y^2 / 2), with random u."""
-    total = None
-    for k, y in enumerate(ys):
-        u = tensor(random(tuple(y.shape), "project", k), y.dtype, y.device)
-        part = (u * (y + y * y * 0.5)).sum()
-        total = part if total is None else total + part
-    return total
+    """The same of several outputs."""
+    return functools.reduce(lambda a, b: a + b, [curve(y, k) for k, y in enumerate(ys)])
 
 
 def scalar(case: Case, fixed: Sequence[Any] | None = None) -> Callable[..., Any]:

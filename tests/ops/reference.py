@@ -115,8 +115,13 @@ def batch_norm(
 
 
 def cross_entropy(
-    x: np.ndarray, target: np.ndarray, weight: Any = None, ignore: int = -100, reduction: str = "mean", smoothing: float = 0.0
-) -> Any:  # fmt: skip
+    x: np.ndarray,
+    target: np.ndarray,
+    weight: Any = None,
+    ignore: int = -100,
+    reduction: str = "mean",
+    smoothing: float = 0.0,
+) -> Any:
     """Cross entropy with class indices, a row at a time."""
     classes = x.shape[1]
     weight = np.ones(classes) if weight is None else weight

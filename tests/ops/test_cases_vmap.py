@@ -135,7 +135,7 @@ def test_derivatives_of_vmap(case: Case) -> None:
                 result = result + u[b] * scalar(case)(*row)
             return result
 
-        for nestings in (FIRST, SECOND):
+        for nestings in (FIRST, SECOND)[: 2 if in_dims is dims[0] else 1]:
             on_tape = (TAPE,) * len(nestings[0])
             expected = nested(slowly, on_tape, directions)(*xs)
             for modes in [on_tape, *nestings]:

@@ -109,3 +109,11 @@ def test_names_are_unique() -> None:
 def test_kernels_are_named_after_primitives(fake_cuda: Callable[..., Any]) -> None:
     for device in ("cpu", "cuda"):
         assert set(get_backend(device).kernels) <= set(PRIMITIVES)
+
+
+def test_every_kernel_of_the_cpu_is_run_by_a_case() -> None:
+    gf.kernels.reset()
+    for case in CASES:
+        xs = leaves(case)
+        gradients(scalar(case, constants(case))(*xs), xs)
+    assert set(gf.kernels.launches()) == set(get_backend("cpu").kernels)

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 
 class Line(NamedTuple):
-    """run(t, F, *inputs, *constants), where t is gradflow or torch and F its nn.functional."""
+    """run(t, nn, *inputs, *constants), where t is gradflow or torch and nn its nn.functional."""
 
     name: str
     run: Callable[..., Any]
@@ -32,60 +32,72 @@ LABELS, WEIGHTS = np.array([1, 3, 0, 3]), np.array([0.5, 2.0, 1.0, 1.5])
 MEAN, VAR = np.array([0.1, -0.4, 0.2]), np.array([0.5, 1.5, 2.0])
 INDEX = np.array([2, 0, 2, 1])
 LINES = [
-    line("arithmetic", lambda t, F, x, y: (1 - x) / (y * y + 1) + x**3 - 2**y, (2, 3), (3,)),
-    line("ties", lambda t, F, x: t.maximum(x * 0, x * 0) + t.minimum(x, x) + t.amax(x * 0 + x.detach(), 1, True) * x, (2, 3)),
-    line("amax ties", lambda t, F, x: t.amax(F.relu(x), (0, 1)) + t.amin(F.relu(x), 1), (3, 4)),
-    line("kinks", lambda t, F, x: t.abs(F.relu(x) * 0 + F.relu(x)) + t.sqrt(x * x), (2, 3)),
-    line("unary", lambda t, F, x: t.exp(x) * t.tanh(x) + t.sigmoid(x) * t.log(x * x + 1), (2, 3)),
-    line("power at 0", lambda t, F, x: F.relu(x) ** 2 + (x * 0) ** 0, (2, 3)),
-    line("var", lambda t, F, x: t.var(x, (0, 2), correction=0) + t.var(x) + t.mean(x, 1, keepdim=True).sum(), (2, 3, 4)),
-    line("max", lambda t, F, x: t.max(x, 1)[0] * t.min(x, -1, keepdim=True).values.squeeze(-1) + t.max(x), (3, 4)),
-    line("softmax", lambda t, F, x: t.softmax(x, 0) * t.log_softmax(x, 1), (3, 4)),
-    line("getitem", lambda t, F, x, i: x[i, :, None, 1:] * x[:, i[:3] - 3, ..., None, 0].sum(), (3, 3, 4), c=(INDEX,)),
-    line("split", lambda t, F, x: t.cat([p * k for k, p in enumerate(t.split(x, 2, 1))], 1), (2, 5)),
-    line("stack", lambda t, F, x, y: t.stack([x, y], 1).flatten(1).unsqueeze(-1).expand(-1, -1, 2), (2, 3), (2, 3)),
-    line("where", lambda t, F, x, y: t.where(x > 0, x, y * y), (2, 3), (3,)),
-    line("permute", lambda t, F, x: x.permute(2, 0, 1).reshape(4, -1).transpose(0, 1) @ x.mT[0], (2, 3, 4)),
+    line("arithmetic", lambda t, nn, x, y: (1 - x) / (y * y + 1) + x**3 - 2**y, (2, 3), (3,)),
+    line("ties", lambda t, nn, x: t.maximum(x * 0, x * 0) + t.minimum(x, x) + t.amax(x * 0 + x.detach(), 1, True) * x,
+        (2, 3)),
+    line("amax ties", lambda t, nn, x: t.amax(nn.relu(x), (0, 1)) + t.amin(nn.relu(x), 1), (3, 4)),
+    line("kinks", lambda t, nn, x: t.abs(nn.relu(x) * 0 + nn.relu(x)) + t.sqrt(x * x), (2, 3)),
+    line("unary", lambda t, nn, x: t.exp(x) * t.tanh(x) + t.sigmoid(x) * t.log(x * x + 1), (2, 3)),
+    line("power at 0", lambda t, nn, x: nn.relu(x) ** 2 + (x * 0) ** 0, (2, 3)),
+    line("var", lambda t, nn, x: t.var(x, (0, 2), correction=0) + t.var(x) + t.mean(x, 1, keepdim=True).sum(),
+        (2, 3, 4)),
+    line("max", lambda t, nn, x: t.max(x, 1)[0] * t.min(x, -1, keepdim=True).values.squeeze(-1) + t.max(x), (3, 4)),
+    line("softmax", lambda t, nn, x: t.softmax(x, 0) * t.log_softmax(x, 1), (3, 4)),
+    line("getitem", lambda t, nn, x, i: x[i, :, None, 1:] * x[:, i[:3] - 3, ..., None, 0].sum(), (3, 3, 4), c=(INDEX,)),
+    line("split", lambda t, nn, x: t.cat([p * k for k, p in enumerate(t.split(x, 2, 1))], 1), (2, 5)),
+    line("stack", lambda t, nn, x, y: t.stack([x, y], 1).flatten(1).unsqueeze(-1).expand(-1, -1, 2), (2, 3), (2, 3)),
+    line("where", lambda t, nn, x, y: t.where(x > 0, x, y * y), (2, 3), (3,)),
+    line("permute", lambda t, nn, x: x.permute(2, 0, 1).reshape(4, -1).transpose(0, 1) @ x.mT[0], (2, 3, 4)),
     *[
-        line(f"matmul {a} {b}", lambda t, F, x, y: t.matmul(x, y), a, b)
+        line(f"matmul {a} {b}", lambda t, nn, x, y: t.matmul(x, y), a, b)
         for a, b in [((3,), (3,)), ((2, 3), (3,)), ((3,), (2, 3, 4)), ((5, 2, 3), (3, 4)), ((4, 1, 2, 3), (2, 3, 2))]
     ],
-    line("linear", lambda t, F, x, w, b: F.linear(x, w, b), (2, 4, 3), (5, 3), (5,)),
+    line("linear", lambda t, nn, x, w, b: nn.linear(x, w, b), (2, 4, 3), (5, 3), (5,)),
     *[
-        line(f"conv2d {k}", lambda t, F, x, w, b, k=k: F.conv2d(x, w, b, **k), (2, 4, 6, 5), (6, 4 // k.get("groups", 1), 3, 2), (6,))
+        line(f"conv2d {k}", lambda t, nn, x, w, b, k=k: nn.conv2d(x, w, b, **k), (2, 4, 6, 5),
+            (6, 4 // k.get("groups", 1), 3, 2), (6,))
         for k in [
             {}, {"stride": 2, "padding": 1}, {"padding": "same"}, {"dilation": (2, 3)}, {"groups": 2, "stride": (1, 3)},
             {"padding": "same", "dilation": (1, 3), "groups": 2}, {"padding": (3, 2)},
         ]
     ],
     *[
-        line(f"max_pool2d {k}", lambda t, F, x, k=k: F.max_pool2d(x, **k), (2, 3, 7, 8))
+        line(f"max_pool2d {k}", lambda t, nn, x, k=k: nn.max_pool2d(x, **k), (2, 3, 7, 8))
         for k in [
-            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": (2, 3), "stride": 1, "dilation": 2},
-            {"kernel_size": 3, "stride": (2, 4), "ceil_mode": True}, {"kernel_size": 3, "stride": 5, "padding": 1, "ceil_mode": True},
+            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
+                {"kernel_size": (2, 3), "stride": 1, "dilation": 2},
+            {"kernel_size": 3, "stride": (2, 4), "ceil_mode": True},
+                {"kernel_size": 3, "stride": 5, "padding": 1, "ceil_mode": True},
         ]
     ],
-    line("max_pool2d of equal elements", lambda t, F, x: F.max_pool2d(F.relu(x), 3, 1, 1), (1, 2, 5, 5)),
-    line("batch_norm train", lambda t, F, x, w, b: F.batch_norm(x, None, None, w, b, True), (4, 3, 2, 2), (3,), (3,)),
-    line("batch_norm eval", lambda t, F, x, w, b, m, v: F.batch_norm(x, m, v, w, b, False, 0.1, 1e-3), (4, 3, 2), (3,), (3,), c=(MEAN, VAR)),
-    line("dropout off", lambda t, F, x: F.dropout(x, 0.5, training=False) + F.dropout(x, 1.0), (3, 4)),
-    line("mse_loss", lambda t, F, x, y: F.mse_loss(x, y) + F.mse_loss(x, y, reduction="sum"), (3, 4), (3, 4)),
+    line("max_pool2d of equal elements", lambda t, nn, x: nn.max_pool2d(nn.relu(x), 3, 1, 1), (1, 2, 5, 5)),
+    line("batch_norm train", lambda t, nn, x, w, b: nn.batch_norm(x, None, None, w, b, True), (4, 3, 2, 2), (3,), (3,)),
+    line("batch_norm eval", lambda t, nn, x, w, b, m, v: nn.batch_norm(x, m, v, w, b, False, 0.1, 1e-3), (4, 3, 2),
+        (3,), (3,), c=(MEAN, VAR)),
+    line("dropout off", lambda t, nn, x: nn.dropout(x, 0.5, training=False) + nn.dropout(x, 1.0), (3, 4)),
+    line("mse_loss", lambda t, nn, x, y: nn.mse_loss(x, y) + nn.mse_loss(x, y, reduction="sum"), (3, 4), (3, 4)),
     *[
-        line(f"cross_entropy {k}", lambda t, F, x, y, k=k: F.cross_entropy(x, y, **k), (4, 4), c=(LABELS,))
+        line(f"cross_entropy {k}", lambda t, nn, x, y, k=k: nn.cross_entropy(x, y, **k), (4, 4), c=(LABELS,))
         for k in [
             {}, {"reduction": "sum"}, {"reduction": "none"}, {"ignore_index": 3}, {"label_smoothing": 0.2},
             {"ignore_index": 3, "label_smoothing": 0.2},
         ]
     ],
     *[
-        line(f"cross_entropy weighted {k}", lambda t, F, x, y, w, k=k: F.cross_entropy(x, y, w, **k), (4, 4), c=(LABELS, WEIGHTS))
-        for k in [{}, {"reduction": "sum"}, {"ignore_index": 1, "label_smoothing": 0.3}, {"reduction": "none", "label_smoothing": 0.3}]
+        line(f"cross_entropy weighted {k}", lambda t, nn, x, y, w, k=k: nn.cross_entropy(x, y, w, **k), (4, 4),
+            c=(LABELS, WEIGHTS))
+        for k in [{}, {"reduction": "sum"}, {"ignore_index": 1, "label_smoothing": 0.3},
+            {"reduction": "none", "label_smoothing": 0.3}]
     ],
-    line("cross_entropy dense", lambda t, F, x, y, w: F.cross_entropy(x, y, w, label_smoothing=0.1), (2, 4, 2), c=(LABELS.reshape(2, 2), WEIGHTS)),
-    line("cross_entropy of one row", lambda t, F, x, y: F.cross_entropy(x, y), (4,), c=(np.array(2),)),
-    line("cross_entropy all ignored", lambda t, F, x, y: F.cross_entropy(x, y, reduction="sum"), (4, 4), c=(np.full(4, -100),)),
-    line("cross_entropy probabilities", lambda t, F, x, q: F.cross_entropy(x, t.softmax(q, 1), label_smoothing=0.1), (3, 4), (3, 4)),
-    line("cross_entropy probabilities weighted", lambda t, F, x, q, w: F.cross_entropy(x, t.softmax(q, 1), w, reduction="none"), (3, 4, 2), (3, 4, 2), c=(WEIGHTS,)),
+    line("cross_entropy dense", lambda t, nn, x, y, w: nn.cross_entropy(x, y, w, label_smoothing=0.1), (2, 4, 2),
+        c=(LABELS.reshape(2, 2), WEIGHTS)),
+    line("cross_entropy of one row", lambda t, nn, x, y: nn.cross_entropy(x, y), (4,), c=(np.array(2),)),
+    line("cross_entropy all ignored", lambda t, nn, x, y: nn.cross_entropy(x, y, reduction="sum"), (4, 4),
+        c=(np.full(4, -100),)),
+    line("cross_entropy probabilities", lambda t, nn, x, q: nn.cross_entropy(x, t.softmax(q, 1), label_smoothing=0.1),
+        (3, 4), (3, 4)),
+    line("cross_entropy probabilities weighted", lambda t, nn, x, q, w: nn.cross_entropy(x,
+        t.softmax(q, 1), w, reduction="none"), (3, 4, 2), (3, 4, 2), c=(WEIGHTS,)),
 ]  # fmt: skip
 
 

@@ -26,8 +26,8 @@ def lenet(nn: Any) -> list[Any]:
 def cnn_with_batch_norm(nn: Any) -> list[Any]:
     return [
         nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1),
-        nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=2, bias=False), nn.BatchNorm2d(12, momentum=0.3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(48, 10),
+        nn.Conv2d(8, 12, 3, stride=2, padding=1, groups=2, bias=False), nn.BatchNorm2d(12, momentum=0.3), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(48, 10),
     ]  # fmt: skip
 
 
@@ -39,7 +39,9 @@ OPTIMISERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def train(lib: Any, model: Any, optimiser: Any, loss: Any, batches: Sequence[Any]) -> list[float]:
+def train(lib: Any, model: Any, choose: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[float]:
+    """The loss of each step."""
+    optimiser, loss = choose(lib.optim, model.parameters()), lib.nn.CrossEntropyLoss(label_smoothing=0.1)
     losses = []
     for x, y in batches:
         optimiser.zero_grad()
@@ -71,19 +73,14 @@ def test_losses_and_weights_after_25_steps(layers: Callable[[Any], list[Any]], n
             p.copy_(torch.from_numpy(start[k]))
             q.copy_(gf.tensor(start[k]))
     batches = list(zip(images, labels, strict=True))
-    expected = train(
-        torch, theirs, OPTIMISERS[name](torch.optim, theirs.parameters()),
-        torch.nn.CrossEntropyLoss(label_smoothing=0.1), [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches],
-    )  # fmt: skip
-    found = train(
-        gf, ours, OPTIMISERS[name](gf.optim, ours.parameters()),
-        gf.nn.CrossEntropyLoss(label_smoothing=0.1), [(gf.tensor(x), gf.tensor(y)) for x, y in batches],
-    )  # fmt: skip
+    expected = train(torch, theirs, OPTIMISERS[name], [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in batches])
+    found = train(gf, ours, OPTIMISERS[name], [(gf.tensor(x), gf.tensor(y)) for x, y in batches])
     assert max(abs(a - b) / b for a, b in zip(found, expected, strict=True)) < 1e-9
     state, wanted = ours.state_dict(), theirs.state_dict()
     assert set(state) == set(wanted)
     off = {k: relative(state[k].numpy(), v.numpy()) for k, v in wanted.items()}
     assert max(off.values()) < 1e-9, off
-    ours.eval(), theirs.eval()
-    x = images[0]
-    assert relative(ours(gf.tensor(x)).detach().numpy(), theirs(torch.from_numpy(x)).detach().numpy()) < 1e-9
+    ours.eval()
+    theirs.eval()
+    y = theirs(torch.from_numpy(images[0])).detach().numpy()
+    assert relative(ours(gf.tensor(images[0])).detach().numpy(), y) < 1e-9
