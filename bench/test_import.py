@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gradflow.cli.bench_turns import race_imports
+from gradflow.cli.bench_turns import environ_for, race_imports
 
 CODE = (
     "import sys; sys.path += {paths!r}; import {module}; print(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
@@ -31,7 +31,13 @@ def test_only_numpy_is_imported() -> None:
 def test_import(benchmark: Any, module: str) -> None:
     """The whole process; the import alone is in `seconds of the import`."""
     code = f"import sys; sys.path += {sys.path!r}; import {module}"
-    benchmark.pedantic(subprocess.run, args=([sys.executable, "-c", code],), kwargs={"check": True}, rounds=10)
+    benchmark.pedantic(
+        subprocess.run,
+        args=([sys.executable, "-c", code],),
+        kwargs={"check": True, "env": environ_for(["PYTHONDONTWRITEBYTECODE"])},
+        rounds=10,
+        warmup_rounds=1,
+    )
     times = race_imports({"numpy": sys.executable, "gradflow": sys.executable})
     benchmark.extra_info["seconds of the import"] = round(times[module].median, 4)
     benchmark.extra_info["times NumPy's"] = round(times[module].median / times["numpy"].median, 2)

@@ -117,7 +117,7 @@ def _facts(peers: Sequence[Peer]) -> list[tuple[str, str]]:
     here = machine()
     ours = peers[0].facts
     rows = [
-        ("machine", f"{here['cpu']}, {here['cores']}, {here['system']}"),
+        ("machine", f"{here['cpu']}, {here['cores'].replace('usable', 'cores')}, {here['system']}"),
         ("gradflow", f"{ours['version']}{_commit()}, on the CPU, NumPy {ours['numpy']}, Python {ours['python']}"),
         ("BLAS", f"{ours['blas']}{_threads(ours['threads'])}"),
     ]

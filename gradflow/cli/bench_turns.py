@@ -190,13 +190,14 @@ def agree(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def race_imports(modules: Mapping[str, str], without: Sequence[str] = (), turns: int = 5) -> dict[str, Timing]:
     """Seconds that `import` of each module takes in a fresh process of the interpreter named, in turns."""
+    environ = environ_for([*without, "PYTHONDONTWRITEBYTECODE"])  # which has a checkout compiled every time
     times: dict[str, list[float]] = {module: [] for module in modules}
     for turn in range(turns + 1):
         for module, python in modules.items():
             command = [python, "-c", IMPORT.format(module), paths_for(python)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environ_for(without))
+            done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environ)
             if done.returncode:
                 raise PeerError(f"[bench] import {module} fails: {' '.join(done.stderr.strip().splitlines()[-1:])}")
-            if turn:  # the first round finds no file in the system's cache
+            if turn:  # the first round finds nothing compiled and nothing in the system's cache
                 times[module].append(float(done.stdout))
     return {module: Timing(tuple(found)) for module, found in times.items()}

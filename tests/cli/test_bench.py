@@ -62,8 +62,8 @@ def test_a_timing_is_shown_as_median_and_spread():
     timing = Timing((0.001, 0.002, 0.003))
     assert timing.median == 0.002
     row = bench.Result("x", {"gradflow": timing, "torch": Timing((0.004,))}, unit="us", per=100)
-    assert row.shown("gradflow") == "20 µs ±50 %"
-    assert row.shown("torch") == "40 µs ±0 %"
+    assert row.shown("gradflow") == "20.0 µs ±50 %"
+    assert row.shown("torch") == "40.0 µs ±0 %"
     assert row.ratio == "0.50"
     assert bench.Result("y", {"gradflow": Timing((1.5416,))}).shown("gradflow") == "1542 ms ±0 %"
 
