@@ -1,10 +1,10 @@
 """Automatic differentiation: primitives, the tape and its backward pass, forward mode, vmap, what they compose to."""
 
 from .api import backward, grad
-from .engine import GraphError
 from .function import Function
 from .grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .gradcheck import GradcheckError, gradcheck, numeric_gradient
+from .pull import GraphError
 from .value import TransformError
 
 __all__ = [

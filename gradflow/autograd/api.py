@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..backend.base import guarded
-from .engine import GraphError, run_backward
+from .engine import run_backward
 from .primitive import BIND
+from .pull import GraphError
 from .tape import MAIN
 from .value import TransformError, Value, backend_under, make, unwrap
 

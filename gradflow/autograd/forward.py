@@ -8,8 +8,9 @@ import numpy as np
 
 from ..backend.base import guarded
 from ..backend.dtypes import is_floating
-from .engine import Pass, pull
+from .engine import Pass
 from .primitive import BIND, Primitive, bind, raw_of
+from .pull import pull
 from .tape import Node, Tape
 from .value import Level, Value, backend_under, make, next_sequence, shape_of
 
