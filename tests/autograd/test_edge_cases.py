@@ -161,3 +161,15 @@ def test_expanded_memory_is_not_written_and_single_bools_are_no_index():
         gf.ones(3)[gf.tensor(True)]
     with pytest.raises(RuntimeError, match="eval"):
         gf.func.vmap(lambda w: F.batch_norm(gf.ones(2, 3, 4, 4), gf.zeros(3), gf.ones(3), w, None, True))(gf.ones(5, 3))
+
+
+def test_writing_in_place_on_a_gpu(fake_cuda):
+    x = gf.zeros(3, device="cuda:1")
+    x[0:2] = [1.0, 2.0]
+    assert x.tolist() == [1.0, 2.0, 0.0]
+    with pytest.raises(RuntimeError, match="expanded"):
+        gf.ones(1, device="cuda:1").expand(3).add_(1.0)
+    (g,) = gf.autograd.grad(x.requires_grad_().sum(), x)
+    assert g.mul_(2.0).tolist() == [2.0, 2.0, 2.0]
+    with pytest.raises(RuntimeError, match=r"(?s)cuda:1.*cpu.*\.to\("):
+        x + gf.ones(3, device="cpu")
