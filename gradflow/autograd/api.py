@@ -140,4 +140,4 @@ def _check_input(op: str, x: Any) -> None:
         raise GraphError(f"[{op}] an input {tuple(x.shape)} does not require grad")
 
 
-__all__ = ["Sequence", "backward", "grad", "root_of"]
+__all__ = ["backward", "grad", "owned"]

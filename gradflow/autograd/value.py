@@ -10,7 +10,6 @@ import numpy as np
 
 from ..backend.base import Array, Backend, Device
 from ..backend.device import backend_of
-from ..backend.dtypes import is_floating
 
 if TYPE_CHECKING:
     from .tape import Node
@@ -151,10 +150,6 @@ def frozen(array: Array) -> Array:
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of a value, an array, or a Python number."""
     return value.shape if hasattr(value, "shape") else ()
-
-
-def differentiable(value: Any) -> bool:
-    return is_floating(value.dtype)
 
 
 def backend_under(value: Any) -> Backend:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy
 
-from ..autograd.batch import pad_rank, shifted, spread
+from ..autograd.batch import pad_rank, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
@@ -231,4 +231,4 @@ def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
         return value.nonzero()  # type: ignore[no-any-return]
 
 
-__all__ = ["ARRAY", "build", "check_range", "getitem", "parse", "pick", "place", "scatter_add", "shifted"]
+__all__ = ["ARRAY", "build", "check_range", "getitem", "parse", "pick", "place", "scatter_add"]
