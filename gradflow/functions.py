@@ -5,6 +5,7 @@ Elementwise functions are the primitives themselves; these here check and transl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -79,9 +80,7 @@ def mean(
         return elementwise.astype(mean(elementwise.astype(x, dtype=float32), dims, keep), dtype=x.dtype)
     if not is_floating(x.dtype):
         raise TypeError(f"[mean] needs a floating tensor, got {x.dtype}; pass dtype=gf.float32")
-    count = 1
-    for d in range(x.ndim) if dims is None else dims:
-        count *= x.shape[d]
+    count = math.prod([x.shape[d] for d in (range(x.ndim) if dims is None else dims)])
     return reduce.sum(x, axis=dims, keepdims=keep) / float(count)
 
 
@@ -94,9 +93,7 @@ def var(
     if is_half(x.dtype):
         wide = elementwise.astype(x, dtype=float32)
         return elementwise.astype(var(wide, dims, correction=correction, keepdim=keep), dtype=x.dtype)
-    count = 1
-    for d in range(x.ndim) if dims is None else dims:
-        count *= x.shape[d]
+    count = math.prod([x.shape[d] for d in (range(x.ndim) if dims is None else dims)])
     d = x - mean(x, dims, True)
     return reduce.sum(d * d, axis=dims, keepdims=keep) / float(builtins_max(count - correction, 0))
 
@@ -179,11 +176,7 @@ def _sizes(op: str, given: tuple[Any, ...]) -> tuple[int, ...]:
 def reshape(x: Any, *sizes: Any) -> Any:
     """The elements of x in another shape, of which one size may be -1; a view where the layout allows it."""
     target = _sizes("reshape", sizes)
-    known, total = 1, 1
-    for n in target:
-        known *= n if n != -1 else 1
-    for n in x.shape:
-        total *= n
+    known, total = math.prod([n for n in target if n != -1]), math.prod(x.shape)
     wild = target.count(-1)
     fits = known == total if not wild else wild == 1 and known > 0 and total % known == 0
     if not fits or [n for n in target if n < -1]:
@@ -198,10 +191,8 @@ def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     start, end = one_dim("flatten", x, start_dim), one_dim("flatten", x, end_dim)
     if start > end:
         raise ValueError(f"[flatten] start_dim {start_dim} comes after end_dim {end_dim} (x {tuple(x.shape)})")
-    count = 1
-    for n in x.shape[start : end + 1]:
-        count *= n
-    return shape.reshape(x, shape=(*x.shape[:start], count, *x.shape[end + 1 :]))
+    joined = math.prod(x.shape[start : end + 1])
+    return shape.reshape(x, shape=(*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 
 def permute(x: Any, *dims: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
@@ -57,6 +58,7 @@ class Pass:
     def add(self, held: Any, g: Any, owner: Any) -> Any:
         """held + g; in place only into a buffer that an earlier addition of this pass allocated."""
         if isinstance(held, Value) or isinstance(g, Value):
+            self.owned_leaves.pop(owner, None)  # `run` must not go on adding to what this sum leaves behind
             return BIND.add(held, g)
         owned: dict[Any, Any] = self.owned_leaves if isinstance(owner, Value) else self.owned
         if owned.get(owner) is held:
@@ -75,9 +77,10 @@ class Pass:
         Written out here is the usual case, on which the cost of a small model depends: NumPy arrays, one output, vjps
         of the cotangent and at most one saved value, nothing recorded. All else is for `general_step`.
         """
-        heap, pending, leaves, owned, targets = self.heap, self.pending, self.leaves, self.owned, self.targets
-        owned_leaves = self.owned_leaves
-        plain, ndarray = targets is None and not self.relink, np.ndarray
+        heap, pending, leaves, owned, owned_leaves = (
+            self.heap, self.pending, self.leaves, self.owned, self.owned_leaves,
+        )  # fmt: skip
+        plain, ndarray = self.targets is None and not self.relink, np.ndarray
         following: Any = None  # a pending node kept out of the heap: in a chain, always the next one
         while heap or following is not None:
             if following is not None and (not heap or -heap[0][0] < following.seq):
@@ -90,7 +93,7 @@ class Pass:
             short, args, xp = node.prim.short, node.args, node.raw
             unusual = not plain or node.hooks is not None or type(held) is not ndarray
             if unusual or short is None or args is None or xp is None:
-                pulled = self.general_step(node, held if type(held) is list else [held], targets)
+                pulled = self.general_step(node, held if type(held) is list else [held])
                 if pulled and not retain:
                     node.free()
                 continue
@@ -126,7 +129,7 @@ class Pass:
             if leaf.hooks:
                 leaves[leaf] = self.call_hooks(leaf.hooks, g)
 
-    def general_step(self, node: Node, gs: list[Any], targets: dict[Any, Any] | None) -> bool:
+    def general_step(self, node: Node, gs: list[Any]) -> bool:
         """One node by way of `pull`; False where its cotangents were wanted but nothing beyond it is."""
         for i in range(1, node.nout):
             self.owned.pop((node, i), None)
@@ -134,19 +137,15 @@ class Pass:
             for i, hooks in node.hooks.items():
                 if gs[i] is not None:
                     gs[i] = self.call_hooks(hooks, gs[i])
-        if targets is not None:
+        if self.targets is not None:
             for i in range(node.nout):
-                if (node, i) in targets and gs[i] is not None:
-                    targets[node, i] = gs[i]
+                if (node, i) in self.targets and gs[i] is not None:
+                    self.targets[node, i] = gs[i]
             if self.needed is not None and node not in self.needed:
                 return False
-        if node.raw is None or node.raw.backend.guard is None:
+        with nullcontext() if node.raw is None else guarded(node.raw.backend):
             for edge, g in pull(node, gs, self.relink, self.wants):
                 self.send(edge, g)
-        else:
-            with node.raw.backend.guard:
-                for edge, g in list(pull(node, gs, self.relink, self.wants)):
-                    self.send(edge, g)
         return True
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
@@ -250,24 +249,17 @@ def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
     if create_graph:
         leaf.grad = BIND.copy(g) if leaf.grad is None else BIND.add(leaf.grad, g)
         return
-    g = unwrap(g)
-    if type(leaf.inner) is np.ndarray:
-        _accumulate(leaf, g)
-        return
-    with guarded(backend_under(leaf)):
-        _accumulate(leaf, g)
-
-
-def _accumulate(leaf: Value, g: Any) -> None:
     if leaf.grad is not None and leaf.grad.shape != leaf.shape:
         raise GraphError(
             f"[backward] .grad of a leaf {tuple(leaf.shape)} was set to a tensor {tuple(leaf.grad.shape)}; "
             "set it to None, or to one of the leaf's shape"
         )
-    if leaf.grad is None:
-        leaf.grad = make(g.copy(order="K"), leaf.level)
-    elif leaf.grad.tracked:  # a gradient with a history of its own: left as it is for those who hold it
-        leaf.grad = make(leaf.grad.inner + g, leaf.level)
-    else:
-        leaf.grad.inner += g
-        stamp(leaf.grad.version)
+    g = unwrap(g)
+    with guarded(backend_under(leaf)):
+        if leaf.grad is None:
+            leaf.grad = make(g.copy(order="K"), leaf.level)
+        elif leaf.grad.tracked:  # a gradient with a history of its own: left as it is for those who hold it
+            leaf.grad = make(leaf.grad.inner + g, leaf.level)
+        else:
+            leaf.grad.inner += g
+            stamp(leaf.grad.version)

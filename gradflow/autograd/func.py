@@ -128,6 +128,18 @@ def _lower_tree(tree: Tree, level: Level) -> Tree:
     return map_tree(lambda v: _shown(_lower(v, level)) if isinstance(v, Value) else v, tree)
 
 
+def _of_some(func: Function, args: tuple[Any, ...], places: Sequence[int], kwargs: dict[str, Any] | None = None) -> Any:
+    """func of the arguments at `places` alone, the others as they are in `args`."""
+
+    def chosen(*picked: Any) -> Any:
+        full = list(args)
+        for n, value in zip(places, picked, strict=True):
+            full[n] = value
+        return func(*full, **kwargs or {})
+
+    return chosen
+
+
 def grad_and_value(func: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
     """A function that returns (gradient, value) of a scalar-valued func with respect to the arguments at `argnums`."""
 
@@ -139,12 +151,7 @@ def grad_and_value(func: Function, argnums: ArgNums = 0, has_aux: bool = False) 
                 raise ValueError(f"[grad] argnums={argnums} but the function was called with {len(args)} arguments")
         places = [n % len(args) for n in numbers]
 
-        def chosen(*picked: Any) -> Any:
-            full = list(args)
-            for n, value in zip(places, picked, strict=True):
-                full[n] = value
-            return func(*full, **kwargs)
-
+        chosen = _of_some(func, args, places, kwargs)
         value, pull_back, *aux = _vjp("grad", chosen, tuple([args[n] for n in places]), has_aux)
         if not isinstance(value, Value) or tuple(value.shape) != ():
             shape = tuple(value.shape) if isinstance(value, Value) else type(value).__name__
@@ -303,12 +310,7 @@ def jacrev(func: Function, argnums: ArgNums = 0, *, has_aux: bool = False) -> Fu
 
     @functools.wraps(func)
     def call(*args: Any) -> Any:
-        def chosen(*picked: Any) -> Any:
-            full = list(args)
-            for n, value in zip(numbers, picked, strict=True):
-                full[n] = value
-            return func(*full)
-
+        chosen = _of_some(func, args, numbers)
         out, pull_back, *aux = vjp(chosen, *[args[n] for n in numbers], has_aux=has_aux)
         outs, structure = flatten(out)
         rows = []
@@ -333,6 +335,7 @@ def jacfwd(func: Function, argnums: ArgNums = 0, has_aux: bool = False, *, rando
 
     @functools.wraps(func)
     def call(*args: Any) -> Any:
+        chosen = _of_some(func, args, numbers)
         leaves, structure = flatten(tuple([args[n] for n in numbers]))
         aux = None
         columns = []  # per input leaf: (leaves, structure) of the output's derivative
@@ -340,11 +343,7 @@ def jacfwd(func: Function, argnums: ArgNums = 0, has_aux: bool = False, *, rando
 
             def one(t: Any, k: int = k) -> Any:
                 def moved(v: Any) -> Any:
-                    picked = unflatten(structure, [*leaves[:k], v, *leaves[k + 1 :]])
-                    full = list(args)
-                    for n, value in zip(numbers, picked, strict=True):
-                        full[n] = value
-                    return func(*full)
+                    return chosen(*unflatten(structure, [*leaves[:k], v, *leaves[k + 1 :]]))
 
                 found = jvp(moved, (leaves[k],), (t,), has_aux=has_aux)
                 return (found[1], found[2]) if has_aux else found[1]

@@ -16,7 +16,7 @@ from .batch import BatchLevel, loop_rows, stack
 from .grad_mode import no_grad
 from .primitive import BIND, Primitive, bind
 from .tape import MAIN
-from .value import TransformError, Value, frozen, make
+from .value import TransformError, Value, depends, frozen, make
 
 
 class Context:
@@ -137,7 +137,7 @@ class Call(Primitive):
         self.joint_plan = (("needs", 0), ("gs", 0), ("rest", 0), ("outs", 0), ("shapes", 0), ("first_order", 0))
         self.jvp = self.forward_mode if hasattr(function, "jvp") else None
         self.constant_outputs = frozenset()
-        self.context = Context(tuple([_needs_grad(a) for a in args]))
+        self.context = Context(tuple([depends(a) for a in args]))
         self.saved: list[tuple[str, Any]] = []  # ("in", i), ("out", j), ("none", 0) or ("const", tensor)
         self.saved_forward: list[tuple[str, Any]] | None = None
         self.outputs: list[tuple[tuple[int, ...], Any]] = []  # (shape, dtype) of each
@@ -375,11 +375,3 @@ def plain(value: Any, call: Call, i: int) -> Any:
     if not isinstance(value, Value):
         raise TypeError(f"[{call.name}] gradients must be tensors or None, got {type(value).__name__} for argument {i}")
     return value.inner if value.level is MAIN and not value.tracked else value
-
-
-def _needs_grad(value: Any) -> bool:
-    while isinstance(value, Value):
-        if value.tracked or value.aux is not None:
-            return True
-        value = value.inner
-    return False

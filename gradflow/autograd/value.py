@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,7 @@ class Value:
     @property
     def size_(self) -> int:
         """The number of elements."""
-        count = 1
-        for n in self.shape:
-            count *= n
-        return count
+        return math.prod(self.shape)
 
 
 _classes: list[type[Value]] = [Value]
@@ -129,6 +127,15 @@ def make(inner: Any, level: Level, edge: Any = None, requires_grad: bool = False
     value.grad = value.hooks = value.aux = None
     value.version = [0] if version is None else version
     return value
+
+
+def depends(value: Any) -> bool:
+    """Whether a derivative is being taken with respect to a value, at any level."""
+    while isinstance(value, Value):
+        if value.tracked or value.aux is not None:
+            return True
+        value = value.inner
+    return False
 
 
 def unwrap(value: Any) -> Array:

@@ -19,6 +19,7 @@ from ..backend.blas import BlasFacts, blas_facts
 from ..backend.cache import cache_dir
 from ..backend.device import get_backend
 from ..backend.diagnose import CudaDiagnosis, diagnose_cuda
+from ..backend.threads import cores
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,7 +131,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, str]:
     """Operating system, CPU and cores."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = cores()
     return {
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "cpu": cpu_model(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.tape import MAIN
@@ -174,9 +175,7 @@ def batch_norm(
             scale = scale * weight
         shift = -(running_mean * scale) if bias is None else bias - running_mean * scale
         return input * reshape(scale, shape) + reshape(shift, shape)
-    count = 1
-    for n in (input.shape[0], *input.shape[2:]):
-        count *= n
+    count = math.prod([input.shape[0], *input.shape[2:]])
     if training and count < 2:
         raise ValueError(f"[batch_norm] training needs more than one value per channel, got x {tuple(input.shape)}")
     if training and running_mean is not None and any([_mapped(v) for v in (input, weight, bias)]):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ..autograd.value import Value, unwrap
+from ..autograd.value import depends, unwrap
 from ..backend.base import guarded
 from ..backend.device import backend_of
 from ..backend.dtypes import is_floating
@@ -57,7 +58,7 @@ def cross_entropy(
     if target.dtype.kind not in "iu":
         raise TypeError(f"[cross_entropy] class indices must be integers, got {target.dtype}")
     _check_classes(target, classes, ignore_index)
-    flat = reshape(target, (target_count(rest),))
+    flat = reshape(target, (math.prod(rest),))
     loss = _softmax.softmax_cross_entropy(
         _rows(input, axis), flat, weight, ignore_index=ignore_index, label_smoothing=float(label_smoothing)
     )
@@ -69,28 +70,12 @@ def cross_entropy(
     return total / _counted(flat, weight, ignore_index, input.dtype)
 
 
-def depends(value: Any) -> bool:
-    """Whether a derivative is being taken with respect to a value, at any level."""
-    while isinstance(value, Value):
-        if value.tracked or value.aux is not None:
-            return True
-        value = value.inner
-    return False
-
-
-def target_count(shape: tuple[int, ...]) -> int:
-    count = 1
-    for n in shape:
-        count *= n
-    return count
-
-
 def _rows(x: Any, axis: int) -> Any:
     """Logits as (rows, classes)."""
     if x.ndim == 2:
         return x
     moved = permute(x, *[a for a in range(x.ndim) if a != axis], axis)
-    return reshape(moved, (target_count(tuple(moved.shape[:-1])), moved.shape[-1]))
+    return reshape(moved, (math.prod(tuple(moved.shape[:-1])), moved.shape[-1]))
 
 
 def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
@@ -128,7 +113,7 @@ def _soft_cross_entropy(
     if reduction == "none":
         return loss
     total = _reduce.sum(loss)
-    return total if reduction == "sum" else total / float(target_count(tuple(loss.shape)))
+    return total if reduction == "sum" else total / float(math.prod(tuple(loss.shape)))
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:

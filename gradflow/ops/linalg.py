@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.batch import elementwise
@@ -53,7 +54,7 @@ def product(xp: Any, a: Any, b: Any) -> Any:
             f"(a {tuple(a.shape)}, b {tuple(b.shape)})"
         )
     if nb == 2 and na > 2:  # one product of two matrices rather than many small ones
-        y = xp.matmul(xp.reshape(a, shape=(_product(a.shape[:-1]), a.shape[-1])), b)
+        y = xp.matmul(xp.reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1])), b)
         return xp.reshape(y, shape=(*a.shape[:-1], b.shape[-1]))
     left = xp.reshape(a, shape=(1, *a.shape)) if na == 1 else a
     right = xp.reshape(b, shape=(*b.shape, 1)) if nb == 1 else b
@@ -62,10 +63,3 @@ def product(xp: Any, a: Any, b: Any) -> Any:
         return y
     shape = tuple(y.shape)
     return xp.reshape(y, shape=shape[:-2] + (() if na == 1 else shape[-2:-1]) + (() if nb == 1 else shape[-1:]))
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    count = 1
-    for n in sizes:
-        count *= n
-    return count

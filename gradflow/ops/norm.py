@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..autograd.define import primitive
@@ -23,9 +24,7 @@ def _batch_norm_joint(
     """
     ndim = x.ndim
     axes = (0, *range(2, ndim))
-    count = 1
-    for a in axes:
-        count *= x.shape[a]
+    count = math.prod([x.shape[a] for a in axes])
     d = x - _per_channel(xp, y1, ndim)
     dx = dw = db = None
     if g is not None:

@@ -8,6 +8,7 @@ yields block k + 1 first.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from typing import Any
@@ -76,9 +77,7 @@ def bits(key: Key, count: int) -> numpy.ndarray:
 def uniform(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
     """Uniform in [0, 1), on the host: float64 from the top 53 bits of a word, narrower floats from the top bits of a
     half, as many as they hold exactly (24, 11 or 8)."""
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     if numpy.dtype(dtype).itemsize == 8:
         return ((bits(key, count) >> 11) * 2.0**-53).reshape(shape)
     halves = bits(key, -(-count // 2)).view("u4")[:count]
@@ -88,9 +87,7 @@ def uniform(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
 
 def normal(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
     """Standard normal, on the host, by the method of Box and Muller: two uniforms in float64 for each pair."""
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     pairs = -(-count // 2)
     u = uniform(key, (2, pairs), numpy.float64)
     radius = numpy.sqrt(-2.0 * numpy.log1p(-u[0]))
@@ -120,9 +117,7 @@ def draw(op: str, make_words: Any, words: Any, shape: tuple[int, ...], dtype: An
         if level.randomness == "different":
             sizes.append((level, level.size))
     full = (*[n for _, n in sizes], *shape)
-    count = 1
-    for n in full:
-        count *= n
+    count = math.prod(full)
     key = (generator or default_generator).key(words(count))
     value = make(get_backend(device).from_host(make_words(key, full, dtype)), MAIN)
     for level, _ in sizes:
@@ -142,15 +137,11 @@ def mask_scale(np: Any, x: Any, mask: Any, *, scale: float) -> Any:
 
 def integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> numpy.ndarray:
     """Uniform integers in [low, high), on the host: a word modulo the range, whose bias is below range / 2^64."""
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     return (bits(key, count) % numpy.uint64(high - low)).astype("i8").reshape(shape) + low
 
 
 def permutation(key: Key, shape: tuple[int, ...]) -> numpy.ndarray:
     """Along the last axis, the integers below its size in the order of as many random words, on the host."""
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     return numpy.argsort(bits(key, count).reshape(shape), axis=-1, kind="stable")

@@ -173,3 +173,19 @@ def test_writing_in_place_on_a_gpu(fake_cuda):
     assert g.mul_(2.0).tolist() == [2.0, 2.0, 2.0]
     with pytest.raises(RuntimeError, match=r"(?s)cuda:1.*cpu.*\.to\("):
         x + gf.ones(3, device="cpu")
+
+
+def test_raw_and_recorded_cotangents_of_one_leaf_all_count():
+    """In a transposed derivative a leaf's cotangents may be arrays first, then values of a level below, then arrays."""
+    from gradflow.autograd.engine import Pass
+    from gradflow.autograd.tape import MAIN, Tape
+    from gradflow.autograd.value import make
+
+    walk, dummy = Pass(False), make(np.zeros(2), Tape(), requires_grad=True)
+    walk.send(dummy, np.ones(2))
+    walk.send(dummy, np.ones(2))
+    recorded = make(np.ones(2), MAIN, requires_grad=True)
+    walk.send(dummy, recorded)
+    assert dummy not in walk.owned_leaves  # else the loop of `run` would add to a buffer nobody reads any more
+    walk.send(dummy, np.ones(2))
+    assert walk.leaves[dummy].tolist() == [4.0, 4.0]
