@@ -12,6 +12,7 @@ Names and signatures are PyTorch's. Devices: "auto" (the default), "cpu", "cuda"
 from __future__ import annotations
 
 import warnings as _warnings
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ from .backend.dtypes import (
     set_default_dtype,
     uint8,
 )
+from .backend.workspace import get_conv_workspace, set_conv_workspace
 from .creation import (
     arange,
     as_tensor,
@@ -92,6 +94,7 @@ from .ops.elementwise import (
     divide,
     equal,
     exp,
+    gelu,
     greater,
     greater_equal,
     isnan,
@@ -110,6 +113,7 @@ from .ops.elementwise import (
     relu,
     sigmoid,
     sign,
+    silu,
     sqrt,
     subtract,
     tanh,
@@ -125,6 +129,10 @@ from .ops.elementwise import subtract as sub
 from .ops.random import Generator
 from .tensor import Tensor
 
+if _TYPE_CHECKING:
+    from .custom import cuda_kernel
+    from .train.audit import audit
+
 __all__ = [
     "DeviceError",
     "Generator",
@@ -138,11 +146,13 @@ __all__ = [
     "arange",
     "argmax",
     "as_tensor",
+    "audit",
     "autograd",
     "bool",
     "broadcast_to",
     "cat",
     "clone",
+    "cuda_kernel",
     "device",
     "div",
     "divide",
@@ -160,6 +170,8 @@ __all__ = [
     "from_numpy",
     "full",
     "func",
+    "gelu",
+    "get_conv_workspace",
     "get_default_device",
     "get_default_dtype",
     "getitem",
@@ -207,11 +219,13 @@ __all__ = [
     "relu",
     "reshape",
     "result_type",
+    "set_conv_workspace",
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",
     "sigmoid",
     "sign",
+    "silu",
     "softmax",
     "split",
     "sqrt",
@@ -237,4 +251,12 @@ def __getattr__(name: str) -> object:
         from .backend.dtypes import bfloat16
 
         return bfloat16()
+    if name == "cuda_kernel":
+        from .custom import cuda_kernel
+
+        return cuda_kernel
+    if name == "audit":  # comes with the training loop, which not everybody needs
+        from .train.audit import audit
+
+        return audit
     raise AttributeError(f"module 'gradflow' has no attribute {name!r}")

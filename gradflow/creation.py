@@ -11,6 +11,7 @@ from .autograd.value import Value, make
 from .backend.device import DeviceLike, backend_of, get_backend
 from .backend.dtypes import as_dtype, get_default_dtype, is_floating
 from .ops import random as rng
+from .ops.elementwise import astype
 from .tensor import Tensor
 
 
@@ -100,9 +101,9 @@ def _filled(op: str, shape: tuple[int, ...], value: Any, dtype: Any, device: Dev
     backend = get_backend(device)
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
     if backend.guard is None:
-        return _finish(op, backend.module.full(shape, value, dtype), requires_grad)
+        return _finish(op, backend.as_array(backend.module.full(shape, value, dtype)), requires_grad)
     with backend.guard:
-        return _finish(op, backend.module.full(shape, value, dtype), requires_grad)
+        return _finish(op, backend.as_array(backend.module.full(shape, value, dtype)), requires_grad)
 
 
 def zeros(*size: Any, dtype: Any = None, device: DeviceLike = None, requires_grad: bool = False) -> Tensor:
@@ -171,12 +172,19 @@ def manual_seed(seed: int) -> rng.Generator:
     return rng.default_generator.manual_seed(seed)
 
 
-def _random(
-    op: str, size: tuple[int, ...], numbers: Any, words: Any, generator: Any, dtype: Any, device: Any, grad: bool
+def _floats(
+    op: str, name: str, size: tuple[int, ...], generator: Any, dtype: Any, device: Any, grad: bool, words: Any = int
 ) -> Tensor:  # fmt: skip
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
-    value = rng.draw(op, numbers, words, size, dtype, device, generator)
+    if not is_floating(dtype):
+        raise TypeError(f"[{op}] makes floating numbers, got dtype={dtype}")
+    value = rng.draw(op, name, size, device, generator, words, dtype=dtype)
     return value.requires_grad_() if grad else value  # type: ignore[no-any-return]
+
+
+def _integers(value: Any, dtype: Any) -> Tensor:
+    dtype = as_dtype(dtype)
+    return value if value.dtype == dtype else astype(value, dtype=dtype)  # type: ignore[no-any-return]
 
 
 def rand(
@@ -184,7 +192,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    return _random("rand", _sizes(size), rng.uniform, int, generator, dtype, device, requires_grad)
+    return _floats("rand", "random_uniform", _sizes(size), generator, dtype, device, requires_grad)
 
 
 def randn(
@@ -192,7 +200,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard normal."""
-    return _random("randn", _sizes(size), rng.normal, rng.normal_words, generator, dtype, device, requires_grad)
+    return _floats("randn", "random_normal", _sizes(size), generator, dtype, device, requires_grad, rng.normal_words)
 
 
 def randint(
@@ -204,22 +212,16 @@ def randint(
         low, high, size = 0, low, high
     if high <= low:
         raise ValueError(f"[randint] needs low < high, got {low} and {high}")
-
-    def numbers(key: Any, shape: tuple[int, ...], kind: Any) -> Any:
-        return rng.integers(key, shape, low, high).astype(kind)
-
-    return _random("randint", tuple(size), numbers, int, generator, dtype, device, False)
+    value = rng.draw("randint", "random_integers", tuple(size), device, generator, low=low, span=high - low)
+    return _integers(value, dtype)
 
 
 def randperm(
     n: int, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None
 ) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-
-    def numbers(key: Any, shape: tuple[int, ...], kind: Any) -> Any:
-        return rng.permutation(key, shape).astype(kind)
-
-    return _random("randperm", (n,), numbers, int, generator, dtype, device, False)
+    value = rng.draw("randperm", "random_permutation", (n,), device, generator)
+    return _integers(value, dtype)
 
 
 __all__ = [

@@ -36,14 +36,15 @@ def elementwise_primitive(*vjps: Rule, promote: str = "same", **rules: Any) -> C
     return define
 
 
-def fused(batch: Rule) -> Callable[[Rule], Callable[..., Any]]:
+def fused(batch: Rule, promote: str | None = None) -> Callable[[Rule], Callable[..., Any]]:
     """Make a formula over `xp`, used inside vjps, something that a kernel of its name may compute in one launch.
 
-    The kernel sees raw arrays and whatever nothing records; elsewhere the formula itself is recorded.
+    The kernel sees raw arrays and whatever nothing records, cast to one dtype if `promote` says so (see `Primitive`);
+    elsewhere the formula itself is recorded.
     """
 
     def define(formula: Rule) -> Callable[..., Any]:
-        return _public(register(Primitive(formula, batch=batch, formula=formula)))
+        return _public(register(Primitive(formula, batch=batch, promote=promote, formula=formula)))
 
     return define
 

@@ -25,6 +25,14 @@ Tensor: type[Value] = Value  # set once by value.set_tensor_class
 _NO_STATIC: dict[str, Any] = {}
 _NO_OUTPUT = (None,)
 
+_switches: list[Callable[[bool], None]] = []
+
+
+def take_short_way(on: bool) -> None:
+    """Whether the short way is taken where it can be; without it every call reaches `Raw.run`, where it can be seen."""
+    for switch in _switches:
+        switch(on)
+
 
 def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
     """prim(a, b), recorded on the short way where the operands allow it."""
@@ -38,6 +46,12 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         keep.append((0 in inputs, 1 in inputs, 0 in outs))
     both = keep[3] == (True, True, False)
     constant = not prim.vjps
+
+    def switch(on: bool) -> None:
+        nonlocal plain
+        plain = on and name not in cpu.kernels
+
+    _switches.append(switch)
 
     def call(a: Any, b: Any, /) -> Any:
         x: Any
@@ -136,6 +150,12 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
     new, main = object.__new__, MAIN
     inputs, _, outs = prim.keep((True,))
     keep_x, keep_y, constant = 0 in inputs, 0 in outs, not prim.vjps
+
+    def switch(on: bool) -> None:
+        nonlocal plain
+        plain = on and name not in cpu.kernels
+
+    _switches.append(switch)
 
     def call(x: Any, /) -> Any:
         if not isinstance(x, Value) or x.level is not main:

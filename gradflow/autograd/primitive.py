@@ -28,6 +28,7 @@ from ..backend import kernels
 from ..backend.base import Array, Backend, guarded
 from ..backend.device import backend_of, get_backend, mixed_devices_error
 from ..backend.dtypes import get_default_dtype, is_floating, result_type
+from ..backend.kernels import Declined
 from .value import Value, describe
 
 Rule = Callable[..., Any]
@@ -148,6 +149,8 @@ class Primitive:
 
 PRIMITIVES: dict[str, Primitive] = {}
 
+_DECLINED: Any = Declined("there is no kernel of this name")
+
 
 class Raw:
     """The namespace `xp` over one backend's raw arrays: `xp.add(a, b)` runs add's kernel, or else its body."""
@@ -178,20 +181,23 @@ class Raw:
             static = {**static, "residual": True}
         else:
             residual = False
-        out: Any = NotImplemented
-        if prim.name in self.kernels:
-            out = self.kernels[prim.name](*args, **static)
-            if out is NotImplemented:
-                kernels.count_fallback(prim.name)
+        launch, out = self.kernels.get(prim.name), _DECLINED
+        if launch is not None:
+            out = launch(*args, **static)
+            if type(out) is Declined:
+                kernels.count_fallback(prim.name, out.reason)
             else:
                 kernels.count_launch(prim.name)
-        if out is NotImplemented:
+        if type(out) is Declined:
             if prim.formula is None:
                 out = prim.body(self.np, *args, **static)
             else:
                 out = prim.formula(self, *args, **static)
-                if out.dtype != args[0].dtype:  # bfloat16, whose operators with Python numbers give float32
-                    out = out.astype(args[0].dtype)
+                dtype = args[0].dtype  # not what bfloat16's operators with Python numbers give, which is float32
+                if type(out) is tuple:
+                    out = tuple([o.astype(dtype, copy=False) for o in out])
+                elif out.dtype != dtype:
+                    out = out.astype(dtype)
         kept = None
         if residual:
             out, kept = out

@@ -41,7 +41,8 @@ class Backend:
 
     Subclasses set the four attributes and define the four copies. `module` is what a primitive's body receives as
     `np`. `kernels` maps the name of a primitive or fused formula to its launcher, which takes the same arguments and
-    returns the same result, or `NotImplemented` to decline. `guard` enters the device where it is not always current.
+    returns the same result, or `kernels.Declined` with the reason. `guard` enters the device where it is not always
+    current.
     """
 
     device: Device
@@ -62,8 +63,11 @@ class Backend:
         """`value`, a result of this backend's module, as an array: NumPy returns scalars where a result is 0-d."""
         raise NotImplementedError
 
-    def check_index(self, index: Array, low: int, high: int) -> int | None:
-        """The first value of `index` outside [low, high), or None."""
+    def check_index(self, index: Array, low: int, high: int, op: str = "index") -> int | None:
+        """The first value of `index` outside [low, high), or None.
+
+        Where kernels look at it on the device, always None; `synchronize` and `to_host` raise what they found.
+        """
         raise NotImplementedError
 
     def synchronize(self) -> None:

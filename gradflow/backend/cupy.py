@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,11 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Backend, Device
+from .cuda.emulated import check_on_device
+from .cuda.faults import WORDS, Faults
+from .cuda.launcher import launchers_on
+from .cuda.plan import SHARED
+from .cuda.program import Program, defines
 
 STAGING_BYTES = 32 << 20
 """Size of the pinned blocks that large copies to the device go through."""
@@ -25,13 +31,21 @@ class CupyBackend(Backend):
     source has been read, and whatever uses the result on the same stream waits for the copy. `to_host` waits.
     """
 
+    null = None
+
     def __init__(self, index: int = 0) -> None:
         cupy = importlib.import_module("cupy")
         self.device = Device("cuda", index)
         self.module = cupy
         self.array_type = cupy.ndarray
-        self.kernels: dict[str, Callable[..., Any]] = {}
         self._cuda_device = cupy.cuda.Device(index)
+        attributes = self._cuda_device.attributes
+        self.multiprocessors: int = attributes["MultiProcessorCount"]
+        self.max_blocks = 32 * self.multiprocessors
+        self.shared_optin: int = attributes["MaxSharedMemoryPerBlockOptin"]
+        self._faults: Faults | None = None
+        self._functions: dict[tuple[Program, str], Any] = {}
+        self.kernels: dict[str, Callable[..., Any]] = dict(launchers_on(self))
         # CuPy keeps the devices to return to on a stack per thread: one object can be entered again and shared.
         self.guard = self._cuda_device if cupy.cuda.runtime.getDeviceCount() > 1 else None
         self._staged: deque[tuple[Any, Any]] = deque()  # (event, pinned block): copies that may still be under way
@@ -55,24 +69,75 @@ class CupyBackend(Backend):
             with self._cuda_device:
                 # Not a bare get(): on machines with unified memory that returns the device's own memory.
                 source.get(out=host)
+        self._raise_faults()
         return host if order is None else host.transpose(_inverse(order))
 
     def as_array(self, value: Any) -> Array:
         return value if isinstance(value, self.array_type) else self.from_host(np.asarray(value))
 
-    def check_index(self, index: Array, low: int, high: int) -> int | None:
-        if index.size == 0:
-            return None
-        with self._cuda_device:  # one wait, for both ends together
-            least, most = self.module.stack((index.min(), index.max())).get().tolist()
-        if least >= low and most < high:
-            return None
-        host = self.to_host(index)
-        return int(host[(host < low) | (host >= high)].flat[0])
+    def check_index(self, index: Array, low: int, high: int, op: str = "index") -> int | None:
+        with self._cuda_device:
+            check_on_device(self, index, low, high, op)
+        return None
 
     def synchronize(self) -> None:
         self._cuda_device.synchronize()
         self._release()
+        self._raise_faults()
+
+    # -- what plans need ------------------------------------------------------------------------------------------
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...]) -> Array:
+        """A new array in contiguous memory of the given strides."""
+        memory = self.module.cuda.alloc(math.prod(shape) * dtype.itemsize)
+        return self.array_type(shape, dtype, memory, strides)
+
+    def view(self, array: Array, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+        if offset == 0 and array.shape == shape and array.strides == strides:
+            return array
+        return self.array_type(shape, array.dtype, array.data + offset, strides)
+
+    def address(self, array: Array) -> int:
+        return array.data.ptr  # type: ignore[no-any-return]
+
+    def pointer(self, array: Array, offset: int) -> Any:
+        return array.data + offset if offset else array
+
+    def fault_word(self, op: str, what: str) -> np.uint64:
+        if self._faults is None:
+            # Pinned memory has one address on the host and on every GPU, and a kernel's writes are there once it ends.
+            self._fault_memory = self.module.cuda.alloc_pinned_memory(8 * WORDS)
+            words = np.frombuffer(self._fault_memory, np.int64, WORDS)
+            words[:] = 0
+            self._faults = Faults(words)
+        return np.uint64(self._faults.word(op, what))
+
+    def _raise_faults(self) -> None:
+        if self._faults is not None:
+            self._faults.check(self.device)
+
+    def matmul(self, a: Array, b: Array, out: Array) -> None:
+        self.module.matmul(a, b, out=out)
+
+    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+        """The way to launch an instance, compiled by NVRTC at the first launch of it on this machine.
+
+        CuPy keeps compiled code on disk, found by the whole text, the options, the architecture and NVRTC's version.
+        """
+        function = self._functions.get((program, instance))
+        if function is None:
+            text = f"// CuPy {self.module.__version__}\n{program.text}"
+            options = ("-std=c++17", *[f"-D{name}" for name in defines(instance)])
+            module = self.module.RawModule(code=text, options=options, name_expressions=(instance,))
+            with self._cuda_device:
+                function = self._functions[program, instance] = module.get_function(instance)
+        if shared > SHARED and shared > function.max_dynamic_shared_size_bytes:
+            function.max_dynamic_shared_size_bytes = shared
+
+        def run(grid: Any, block: Any, args: Any, shared: int) -> None:
+            function(grid, block, args, shared_mem=shared)
+
+        return run
 
     def _upload(self, source: np.ndarray, target: Array) -> None:
         """Start copying `source` into `target`, both flat and of one dtype, in blocks of pinned memory."""

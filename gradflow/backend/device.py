@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from .diagnose import CudaDiagnosis
 
 DeviceLike = str | int | Device | None
-"""What names a device: "auto", "cpu", "cuda", "cuda:1", a GPU's number, a Device, or None for the default."""
+"""A device's name ("auto", "cpu", "cuda", "cuda:1", "emulated"), a GPU's number, a Device, or None for the default."""
 
 _CPU = NumpyBackend()
 _by_type: dict[type, Backend] = {np.ndarray: _CPU}
 _cuda: dict[int, Backend] = {}  # by GPU number
+_EMULATED = Device("emulated")
+_NAMES = "'auto', 'cpu', 'cuda', 'emulated' or, for a further GPU, 'cuda:1'"
 _default: Device | None = None
 _told = False  # whether the outcome of "auto" has been logged
 _lock = threading.RLock()
@@ -29,6 +31,7 @@ _lock = threading.RLock()
 def parse_device(spec: DeviceLike = None) -> Device:
     """The Device that `spec` names: "auto", "cpu", "cuda" (the first GPU), "cuda:1", a GPU's number, or a Device.
 
+    "emulated" runs the CUDA kernels on the CPU, for finding faults.
     None gives the default device. Whether a GPU that is asked for by name can be had is for `get_backend` to find out.
     """
     if spec is None:
@@ -43,10 +46,12 @@ def parse_device(spec: DeviceLike = None) -> Device:
         return _choose()
     if spec == "cpu":
         return _CPU.device
+    if spec == "emulated":
+        return _EMULATED
     kind, colon, index = spec.partition(":")
     if kind == "cuda" and (not colon or index.isdecimal()):
         return Device("cuda", int(index or 0))
-    raise DeviceError(f"[device] {spec!r} names no device; say 'auto', 'cpu', 'cuda' or, for a further GPU, 'cuda:1'")
+    raise DeviceError(f"[device] {spec!r} names no device; say {_NAMES}")
 
 
 def get_backend(spec: DeviceLike = None) -> Backend:
@@ -54,8 +59,10 @@ def get_backend(spec: DeviceLike = None) -> Backend:
     device = parse_device(spec)
     if device.type == "cpu":
         return _CPU
+    if device == _EMULATED:
+        return _open_emulated()
     if device.type != "cuda":
-        raise DeviceError(f"[device] {device} names no device; say 'auto', 'cpu', 'cuda' or 'cuda:1'")
+        raise DeviceError(f"[device] {device} names no device; say {_NAMES}")
     backend = _cuda.get(device.index or 0)
     return _open_gpu(device) if backend is None else backend
 
@@ -148,6 +155,16 @@ def _tell(diagnosis: CudaDiagnosis) -> None:
         logger.warning("using the CPU: %s; cure: %s", diagnosis.reason, diagnosis.cure)
     else:
         logger.info("using the CPU: %s; for a GPU: %s", diagnosis.reason, diagnosis.cure)
+
+
+def _open_emulated() -> Backend:
+    from .cuda.emulated import EmulatedArray, EmulatedBackend
+
+    with _lock:
+        backend = _by_type.get(EmulatedArray)
+        if backend is None:
+            backend = _by_type[EmulatedArray] = EmulatedBackend()
+        return backend
 
 
 def _open_gpu(device: Device) -> Backend:

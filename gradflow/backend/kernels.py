@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
 
 _launches: Counter[str] = Counter()
-_fallbacks: Counter[str] = Counter()
+_fallbacks: dict[str, Counter[str]] = {}
+
+
+class Declined:
+    """What a kernel's launcher returns when it leaves a call to the array code, with the reason."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<declined: {self.reason}>"
+
+
+_ABSENT = Declined("there is no kernel of this name")
 
 
 def count_launch(name: str) -> None:
     _launches[name] += 1
 
 
-def count_fallback(name: str) -> None:
-    _fallbacks[name] += 1
+def count_fallback(name: str, reason: str) -> None:
+    _fallbacks.setdefault(name, Counter())[reason] += 1
+
+
+def run(table: Mapping[str, Callable[..., Any]], name: str, *args: Any, **static: Any) -> Any:
+    """What the kernel `name` of a backend's table returns, counted; Declined where it declines or is not there."""
+    if name not in table:
+        return _ABSENT
+    out = table[name](*args, **static)
+    if type(out) is Declined:
+        count_fallback(name, out.reason)
+    else:
+        count_launch(name)
+    return out
 
 
 def launches() -> dict[str, int]:
@@ -21,9 +50,9 @@ def launches() -> dict[str, int]:
     return dict(_launches)
 
 
-def fallbacks() -> dict[str, int]:
-    """How often each kernel declined, so that the array code of the same name ran instead."""
-    return dict(_fallbacks)
+def fallbacks() -> dict[str, dict[str, int]]:
+    """How often each kernel declined, so that the array code of the same name ran instead: name -> reason -> calls."""
+    return {name: dict(reasons) for name, reasons in _fallbacks.items()}
 
 
 def reset() -> None:

@@ -29,7 +29,7 @@ class NumpyBackend(Backend):
     def as_array(self, value: Any) -> np.ndarray:
         return np.asarray(value)
 
-    def check_index(self, index: np.ndarray, low: int, high: int) -> int | None:
+    def check_index(self, index: np.ndarray, low: int, high: int, op: str = "index") -> int | None:
         if index.size == 0 or (index.min() >= low and index.max() < high):
             return None
         return int(index[(index < low) | (index >= high)].flat[0])

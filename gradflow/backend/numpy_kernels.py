@@ -1,7 +1,7 @@
 """Kernels of the CPU backend: fused formulas in NumPy, with one new buffer where the formula would take several.
 
-A kernel has the arguments and the result of the primitive or formula of its name, or returns NotImplemented to
-decline; the array code then runs instead. Both are counted in `kernels`.
+A kernel has the arguments and the result of the primitive or formula of its name, or returns Declined with a reason;
+the array code then runs instead. Both are counted in `kernels`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .kernels import Declined
+
+_NOT_DENSE = Declined("operands that are not floats of one shape and dtype")
 
 
 def _dense(g: np.ndarray, y: np.ndarray) -> bool:
@@ -20,7 +24,7 @@ def _dense(g: np.ndarray, y: np.ndarray) -> bool:
 def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> Any:
     """g y (1 - y)."""
     if not _dense(g, y):
-        return NotImplemented
+        return _NOT_DENSE
     out = np.subtract(1.0, y)
     out *= y
     out *= g
@@ -30,11 +34,38 @@ def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> Any:
 def tanh_backward(g: np.ndarray, y: np.ndarray) -> Any:
     """g (1 - y^2)."""
     if not _dense(g, y):
-        return NotImplemented
+        return _NOT_DENSE
     out = np.multiply(y, y)
     np.subtract(1.0, out, out=out)
     out *= g
     return out
 
 
-KERNELS: dict[str, Callable[..., Any]] = {"sigmoid_backward": sigmoid_backward, "tanh_backward": tanh_backward}
+def batch_norm_backward(
+    g: np.ndarray, x: np.ndarray, y: Any, weight: Any, mean: np.ndarray, var: np.ndarray, *, eps: float
+) -> Any:
+    """(dx, dweight, dbias), where dx = ((x - mean) slope + g + offset) scale takes the place of x - mean."""
+    if not _dense(g, x):
+        return _NOT_DENSE
+    shape, axes, spatial = (1, -1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim)), "defghijk"[: x.ndim - 2]
+    if y is not None:
+        g = np.where(y > 0, g, g.dtype.type(0))
+    share = x.shape[1] / max(x.size, 1)
+    out = x - mean.reshape(shape)
+    rest = np.einsum(f"nc{spatial}->nc", out).sum(axis=0) * share
+    db = g.sum(axis=axes)
+    gd = np.einsum(f"nc{spatial},nc{spatial}->nc", g, out).sum(axis=0) - db * rest
+    r = 1.0 / np.sqrt(var + eps)
+    slope = gd * r * r * share
+    out *= -slope.reshape(shape)
+    out += g
+    out += (rest * slope - db * share).reshape(shape)
+    out *= (r if weight is None else r * weight).reshape(shape)
+    return out, gd * r, db
+
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "batch_norm_backward": batch_norm_backward,
+    "sigmoid_backward": sigmoid_backward,
+    "tanh_backward": tanh_backward,
+}

@@ -118,7 +118,7 @@ def _facts(peers: Sequence[Peer]) -> list[tuple[str, str]]:
     ours = peers[0].facts
     rows = [
         ("machine", f"{here['cpu']}, {here['cores'].replace('usable', 'cores')}, {here['system']}"),
-        ("gradflow", f"{ours['version']}{_commit()}, on the CPU, NumPy {ours['numpy']}, Python {ours['python']}"),
+        ("gradflow", f"{ours['version']}{commit()}, on the CPU, NumPy {ours['numpy']}, Python {ours['python']}"),
         ("BLAS", f"{ours['blas']}{_threads(ours['threads'])}"),
     ]
     for peer in peers[1:]:
@@ -131,7 +131,7 @@ def _threads(count: int | None) -> str:
     return "" if count is None else f", {count} thread{'s' * (count != 1)}"
 
 
-def _commit() -> str:
+def commit() -> str:
     """In a checkout, its commit, and whether files differ from it."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():

@@ -36,6 +36,16 @@ class OptimizerName(str, Enum):
     SGD = "sgd"
 
 
+class ModelName(str, Enum):
+    """The networks that can be audited and warmed up."""
+
+    DEFAULT = "default"
+    MLP = "mlp"
+    LENET = "lenet"
+    CNN = "cnn"
+    CNN_BN = "cnn_bn"
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from .. import __version__
@@ -110,6 +120,53 @@ def bench(debug: Annotated[bool, DEBUG] = False) -> None:
         from .bench import run
 
         code = run()
+    raise typer.Exit(code)
+
+
+@app.command()
+def audit(
+    model: Annotated[
+        ModelName, typer.Option(help="The network; default is the one that gradflow train trains.")
+    ] = ModelName.CNN,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or emulated.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images in the step; 128, or 8 when emulated.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and of the images.")] = 0,
+    tolerance: Annotated[
+        float | None, typer.Option(min=1.0, help="How many times NumPy's own error counts as divergence; 32.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="A file to write everything to.")] = None,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Compare every operation of a training step with NumPy in float64; exit with 1 where one diverges."""
+    with one_line(debug):
+        from .audit import run
+
+        code = run(
+            model=model.value,
+            device=device,
+            batch_size=batch_size,
+            seed=seed,
+            tolerance=tolerance,
+            json_file=json,
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def warmup(
+    model: Annotated[
+        ModelName, typer.Option(help="The network; default is the one that gradflow train trains.")
+    ] = ModelName.DEFAULT,
+    device: Annotated[str, typer.Option(help="cuda, cuda:1 or emulated.")] = "cuda",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images in a step; 128, or 8 when emulated.")] = None,
+    optimizer: Annotated[OptimizerName, typer.Option(help="How the step is taken.")] = OptimizerName.ADAM,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Compile ahead of time the kernels that training a network needs on a device."""
+    with one_line(debug):
+        from .warmup import run
+
+        code = run(model=model.value, device=device, batch_size=batch_size, optimizer=optimizer.value)
     raise typer.Exit(code)
 
 

@@ -5,29 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, Value, backend_under, make, unwrap
-from ..functions import log_softmax, matmul, reshape, softmax, unsqueeze
+from ..autograd.value import backend_under
+from ..functions import log_softmax, matmul, one_dim, softmax, unsqueeze
+from ..ops import bias as _bias
 from ..ops import conv as _conv
-from ..ops import elementwise as E
-from ..ops import norm as _norm
-from ..ops import pool as _pool
 from ..ops import random as _random
-from ..ops.elementwise import relu, sigmoid, tanh
+from ..ops.elementwise import gelu, relu, sigmoid, silu, tanh
 from ..ops.index import scatter_add
 from ..ops.shape import transpose
+from .embedding import embedding, one_hot
+from .functional_norm import batch_norm, layer_norm
+from .functional_pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from .loss import cross_entropy, mse_loss
-
-Size = int | tuple[int, int]
-
-
-def pair(op: str, name: str, value: Any) -> tuple[int, int]:
-    """An argument that is one integer or two."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value, value
-    if isinstance(value, (tuple, list)) and len(value) in (1, 2) and all(isinstance(v, int) for v in value):
-        return value[0], value[-1]
-    raise TypeError(f"[{op}] {name} must be an integer or two, got {value!r}")
+from .sizes import Size, pair
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -38,7 +28,32 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
             f"{weight.shape[-1] if weight.ndim else '?'} (x {tuple(input.shape)}, weight {tuple(weight.shape)})"
         )
     y = matmul(input, transpose(weight, axes=(1, 0)))
-    return y if bias is None else y + bias
+    if bias is None:
+        return y
+    if "bias_add" in backend_under(y).kernels and bias.shape == y.shape[-1:]:
+        return _bias.bias_add(y, bias, axis=y.ndim - 1)
+    return y + bias
+
+
+def bias_act(input: Any, bias: Any, activation: str | None = None, dim: int = 1) -> Any:
+    """activation(x + bias along dim): x (..., C, ...), bias (C,) -> x's shape. On a GPU one kernel each way.
+
+    activation is None, 'relu', 'gelu', 'gelu_tanh' (its approximation), 'silu', 'sigmoid' or 'tanh'. Raises ValueError
+    for another, and for a bias that does not have C elements.
+    """
+    axis = one_dim("bias_act", input, dim)
+    if tuple(bias.shape) != (input.shape[axis],):
+        raise ValueError(
+            f"[bias_act] bias has shape {tuple(bias.shape)}, expected ({input.shape[axis]},) (x {tuple(input.shape)})"
+        )
+    if activation is None:
+        return _bias.bias_add(input, bias, axis=axis)
+    if activation in _bias.ACTIVATIONS:
+        return _bias.bias_act(input, bias, axis=axis, activation=activation)
+    if activation in _bias.GATED:
+        return _bias.bias_gated(input, bias, axis=axis, activation=activation)
+    known = ", ".join([repr(name) for name in (*_bias.ACTIVATIONS, *_bias.GATED)])
+    raise ValueError(f"[bias_act] activation must be None, {known}, got {activation!r}")
 
 
 def conv2d(
@@ -98,111 +113,58 @@ def _named_padding(x: Any, padding: str, kernel: Any, stride: Any, dilation: Any
     return scatter_add(x, spec=spec, shape=(n, c, h + total[0], w + total[1])), (0, 0)
 
 
-def max_pool2d(
-    input: Any,
-    kernel_size: Size,
-    stride: Size | None = None,
-    padding: Size = 0,
-    dilation: Size = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The largest element of each window of x (N, C, H, W) or (C, H, W); stride defaults to the window's size."""
-    if return_indices:
-        raise NotImplementedError("[max_pool2d] return_indices is not supported")
-    if input.ndim == 3:
-        return max_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, dilation, ceil_mode)[0]
-    kernel = pair("max_pool2d", "kernel_size", kernel_size)
-    step = kernel if stride is None else pair("max_pool2d", "stride", stride)
-    pad, dil = pair("max_pool2d", "padding", padding), pair("max_pool2d", "dilation", dilation)
-    if input.ndim != 4:
-        raise ValueError(f"[max_pool2d] expected x (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
-    if min(kernel) < 1 or min(step) < 1 or min(dil) < 1 or min(pad) < 0:
-        raise ValueError(
-            f"[max_pool2d] kernel {kernel}, stride {step} and dilation {dil} must be positive, padding {pad} not "
-            "negative"
-        )
-    if any(p > k // 2 for p, k in zip(pad, kernel, strict=True)):
-        raise ValueError(f"[max_pool2d] padding {pad} is more than half of the kernel {kernel}")
-    sizes = []
-    for n, k, s, p, d in zip(input.shape[2:], kernel, step, pad, dil, strict=True):
-        room = n + 2 * p - d * (k - 1) - 1
-        count = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (count - 1) * s >= n + p:  # the last window must start inside the image or its left padding
-            count -= 1
-        sizes.append(count)
-    if min(sizes) < 1:
-        raise ValueError(
-            f"[max_pool2d] a {kernel} window with dilation {dil} does not fit x {tuple(input.shape)} padded by {pad}"
-        )
-    y, _ = _pool.max_pool2d(input, kernel=kernel, stride=step, padding=pad, dilation=dil, out=(sizes[0], sizes[1]))
-    return y
+def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1) -> Any:
+    """The windows of x (N, C, H, W) or (C, H, W) as columns: (N, C * R * S, L), with L places of the window (im2col).
 
-
-def batch_norm(
-    input: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Any:
-    """(x - mean) / sqrt(var + eps) * weight + bias per channel of x (N, C, ...).
-
-    In training the statistics are the batch's, and the running ones move by `momentum` towards them (the variance
-    without bias); else they are the running ones. The running statistics are updated from plain values, whatever
-    transform is at work, except vmap, under which there is no one batch: TransformError.
+    columns[n, (c, r, s), (i, j)] = x[n, c, i stride + r dilation - padding, j stride + s dilation - padding], and 0
+    where that is outside x. Raises ValueError where the window does not fit.
     """
-    if input.ndim < 2:
-        raise ValueError(f"[batch_norm] expected x (N, C, ...), got {tuple(input.shape)}")
-    c = input.shape[1]
-    for name, value in (
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-        ("weight", weight),
-        ("bias", bias),
-    ):
-        if value is not None and tuple(value.shape) != (c,):
-            raise ValueError(
-                f"[batch_norm] x has {c} channels but {name} is {tuple(value.shape)} (x {tuple(input.shape)})"
-            )
-    if not training and running_mean is not None and running_var is not None:
-        shape = (1, c, *(1,) * (input.ndim - 2))
-        scale = E.power(running_var + eps, -0.5)
-        if weight is not None:
-            scale = scale * weight
-        shift = -(running_mean * scale) if bias is None else bias - running_mean * scale
-        return input * reshape(scale, shape) + reshape(shift, shape)
-    count = math.prod([input.shape[0], *input.shape[2:]])
-    if training and count < 2:
-        raise ValueError(f"[batch_norm] training needs more than one value per channel, got x {tuple(input.shape)}")
-    if training and running_mean is not None and any([_mapped(v) for v in (input, weight, bias)]):
-        raise TransformError(
-            "[batch_norm] in training mode under vmap: running statistics have no meaning per example; call "
-            "model.eval(), or map outside of the model"
+    if input.ndim == 3:
+        return unfold(unsqueeze(input, 0), kernel_size, dilation, padding, stride)[0]
+    if input.ndim != 4:
+        raise ValueError(f"[unfold] expected x (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    window, _ = _sliding("unfold", tuple(input.shape[2:]), kernel_size, dilation, padding, stride)
+    return _conv.unfold(input, **window)
+
+
+def fold(
+    input: Any, output_size: Size, kernel_size: Size, dilation: Size = 1, padding: Size = 0, stride: Size = 1
+) -> Any:
+    """The transpose of unfold: columns (N, C * R * S, L) or (C * R * S, L) -> (N, C, *output_size) (col2im).
+
+    Each element is the sum of the columns' elements that `unfold` copies it to. Raises ValueError where sizes do not
+    fit.
+    """
+    if input.ndim == 2:
+        return fold(unsqueeze(input, 0), output_size, kernel_size, dilation, padding, stride)[0]
+    size = pair("fold", "output_size", output_size)
+    if input.ndim != 3:
+        raise ValueError(f"[fold] expected columns (N, C * R * S, L) or (C * R * S, L), got {tuple(input.shape)}")
+    window, places = _sliding("fold", size, kernel_size, dilation, padding, stride)
+    taps = math.prod(window["kernel"])
+    if input.shape[1] % taps or input.shape[2] != math.prod(places):
+        raise ValueError(
+            f"[fold] expected columns (N, C * {taps}, {math.prod(places)}) for {places[0]} x {places[1]} places of a "
+            f"{window['kernel']} window in {size}, got {tuple(input.shape)}"
         )
-    y, mean, var = _norm.batch_norm(input, weight, bias, eps=eps)
-    if training and running_mean is not None:
-        _update(running_mean, mean, momentum, 1.0)
-        _update(running_var, var, momentum, count / (count - 1))
-    return y
+    return _conv.fold(input, size=size, **window)
 
 
-def _mapped(value: Any) -> bool:
-    while isinstance(value, Value):
-        if value.level.hides_axis:
-            return True
-        value = value.inner
-    return False
-
-
-def _update(running: Any, batch: Any, momentum: float, factor: float) -> None:
-    """running = (1 - momentum) running + momentum * factor * batch, from plain values."""
-    plain = running.detach()
-    plain.mul_(1.0 - momentum)
-    plain.add_(E.astype(make(unwrap(batch), MAIN), dtype=plain.dtype), alpha=momentum * factor)
+def _sliding(op: str, size: Any, kernel: Any, dilation: Any, padding: Any, stride: Any) -> tuple[dict[str, Any], Any]:
+    """A sliding window's statics, and how many places it has in rows and columns."""
+    given = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    window = {name: pair(op, "kernel_size" if name == "kernel" else name, value) for name, value in given.items()}
+    if min(*window["kernel"], *window["stride"], *window["dilation"]) < 1 or min(window["padding"]) < 0:
+        raise ValueError(
+            f"[{op}] kernel_size {kernel}, stride {stride} and dilation {dilation} must be positive, padding "
+            f"{padding} not negative"
+        )
+    places = _conv.out_size(size, **window)
+    if min(places) < 1:
+        raise ValueError(
+            f"[{op}] a {window['kernel']} window with dilation {dilation} does not fit {size} padded by {padding}"
+        )
+    return window, places
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:
@@ -213,23 +175,31 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise NotImplementedError("[dropout] inplace=True is not supported")
     if not training or p == 0.0:
         return input
-    device = backend_under(input).device
-    chance = _random.draw("dropout", _random.uniform, int, tuple(input.shape), "f4", device, generator)
-    mask = E.greater_equal(chance, float(p))
-    return _random.mask_scale(input, mask, scale=1.0 / (1.0 - p) if p < 1.0 else 0.0)
+    return _random.drop(input, float(p), generator)
 
 
 __all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
     "batch_norm",
+    "bias_act",
     "conv2d",
     "cross_entropy",
     "dropout",
+    "embedding",
+    "fold",
+    "gelu",
+    "layer_norm",
     "linear",
     "log_softmax",
     "max_pool2d",
     "mse_loss",
+    "one_hot",
     "relu",
     "sigmoid",
+    "silu",
     "softmax",
     "tanh",
+    "unfold",
 ]

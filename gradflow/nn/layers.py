@@ -7,11 +7,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from ..creation import ones, rand, tensor, zeros
+from ..creation import rand
 from . import functional as F
 from .module import Module, Parameter
-
-Size = int | tuple[int, int]
+from .sizes import Size, pair
 
 
 def _uniform(shape: tuple[int, ...], bound: float, device: Any, dtype: Any) -> Parameter:
@@ -99,9 +98,9 @@ class Conv2d(Module):
                 f"[Conv2d] in_channels {in_channels} and out_channels {out_channels} must divide into {groups} groups"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel_size = F.pair("Conv2d", "kernel_size", kernel_size)
-        self.stride, self.dilation = F.pair("Conv2d", "stride", stride), F.pair("Conv2d", "dilation", dilation)
-        self.padding = padding if isinstance(padding, str) else F.pair("Conv2d", "padding", padding)
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
+        self.stride, self.dilation = pair("Conv2d", "stride", stride), pair("Conv2d", "dilation", dilation)
+        self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding)
         fan_in = in_channels // groups * self.kernel_size[0] * self.kernel_size[1]
         bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
         self.weight = _uniform((out_channels, in_channels // groups, *self.kernel_size), bound, device, dtype)
@@ -118,113 +117,6 @@ class Conv2d(Module):
         return text + ("" if self.bias is not None else ", bias=False")
 
 
-class BatchNorm2d(Module):
-    """Batch normalisation of (N, C, H, W) per channel, with running statistics for evaluation."""
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        self.num_features, self.eps, self.momentum, self.affine = num_features, eps, momentum, affine
-        self.track_running_stats = track_running_stats
-        kind: dict[str, Any] = {"device": device, "dtype": dtype}
-        self.register_parameter("weight", Parameter(ones(num_features, **kind)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(num_features, **kind)) if affine else None)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(num_features, **kind) if tracked else None)
-        self.register_buffer("running_var", ones(num_features, **kind) if tracked else None)
-        self.register_buffer("num_batches_tracked", tensor(0, device=device) if tracked else None)
-
-    def forward(self, x: Any) -> Any:
-        if x.ndim != 4:
-            raise ValueError(f"[BatchNorm2d] expected x (N, C, H, W), got {tuple(x.shape)}")
-        use_batch = self.training or not self.track_running_stats
-        factor = self.momentum
-        if self.training and self.track_running_stats and factor is None:
-            factor = 1.0 / (self.num_batches_tracked.item() + 1)  # the plain average of all batches
-        y = F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=use_batch,
-            momentum=0.0 if factor is None else factor,
-            eps=self.eps,
-        )
-        if self.training and self.track_running_stats:
-            self.num_batches_tracked.add_(1)
-        return y
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
-
-class MaxPool2d(Module):
-    """The largest element of each window; stride defaults to the window's size."""
-
-    def __init__(
-        self,
-        kernel_size: Size,
-        stride: Size | None = None,
-        padding: Size = 0,
-        dilation: Size = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
-
-    def forward(self, x: Any) -> Any:
-        return F.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
-
-    def extra_repr(self) -> str:
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
-
-
-class ReLU(Module):
-    """max(x, 0)."""
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        if inplace:
-            raise NotImplementedError("[ReLU] inplace=True is not supported")
-
-    def forward(self, x: Any) -> Any:
-        return F.relu(x)
-
-
-class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
-
-    def forward(self, x: Any) -> Any:
-        return F.sigmoid(x)
-
-
-class Tanh(Module):
-    """Hyperbolic tangent."""
-
-    def forward(self, x: Any) -> Any:
-        return F.tanh(x)
-
-
 class Flatten(Module):
     """Dimensions start_dim to end_dim as one."""
 
@@ -239,24 +131,6 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
-
-class Dropout(Module):
-    """In training, zero with probability p, else x / (1 - p)."""
-
-    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
-        super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"[Dropout] p must be a probability, got {p}")
-        if inplace:
-            raise NotImplementedError("[Dropout] inplace=True is not supported")
-        self.p = p
-
-    def forward(self, x: Any) -> Any:
-        return F.dropout(x, self.p, self.training)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
 
 
 class CrossEntropyLoss(Module):

@@ -10,10 +10,8 @@ from ..backend.base import guarded
 from ..backend.device import backend_of
 from ..backend.dtypes import is_floating
 from ..functions import mean, permute, reshape
-from ..ops import elementwise as E
 from ..ops import reduce as _reduce
 from ..ops import softmax as _softmax
-from ..ops.index import ARRAY, getitem
 
 
 def cross_entropy(
@@ -64,10 +62,9 @@ def cross_entropy(
     )
     if reduction == "none":
         return reshape(loss, rest)
-    total = _reduce.sum(loss)
     if reduction == "sum":
-        return total
-    return total / _counted(flat, weight, ignore_index, input.dtype)
+        return _reduce.sum(loss)
+    return _softmax.cross_entropy_mean(loss, flat, weight, ignore_index=ignore_index)
 
 
 def _rows(x: Any, axis: int) -> Any:
@@ -81,19 +78,12 @@ def _rows(x: Any, axis: int) -> Any:
 def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
     raw = unwrap(target)
     backend = backend_of(raw)
+    if "softmax_cross_entropy" in backend.kernels:
+        return  # the kernel checks, as it reads the target anyway
     with guarded(backend):
-        bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes)
+        bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes, "cross_entropy")
     if bad is not None:
         raise IndexError(f"[cross_entropy] target holds class {bad}, but x has classes 0 to {classes - 1}")
-
-
-def _counted(target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
-    """What a mean divides by: the weights of the targets that count, summed."""
-    ignored = E.equal(target, ignore_index)
-    if weight is None:
-        return E.astype(_reduce.sum(E.logical_not(ignored)), dtype=dtype)
-    weights = getitem(weight, E.where(ignored, 0, target), spec=(ARRAY,))
-    return E.astype(_reduce.sum(E.where(ignored, 0.0, weights)), dtype=dtype)
 
 
 def _soft_cross_entropy(
@@ -102,18 +92,12 @@ def _soft_cross_entropy(
     """Cross entropy with class probabilities, differentiable in them too."""
     if tuple(target.shape) != tuple(x.shape):
         raise ValueError(f"[cross_entropy] target probabilities must have x's shape {shown}")
-    n = x.shape[axis]
-    if smoothing:
-        target = target * (1.0 - smoothing) + smoothing / n
-    logs = _softmax.log_softmax(x, axis=axis)
-    if weight is not None:
-        logs = logs * reshape(weight, (n, *(1,) * (x.ndim - 1 - axis)))
-    # a class of probability 0 does not count, even where its log is -inf
-    loss = -_reduce.sum(E.where(E.equal(target, 0), 0.0, target * logs), axis=axis)
+    loss = _softmax.softmax_cross_entropy_probabilities(
+        _rows(x, axis), _rows(target, axis), weight, label_smoothing=float(smoothing)
+    )
     if reduction == "none":
-        return loss
-    total = _reduce.sum(loss)
-    return total if reduction == "sum" else total / float(math.prod(tuple(loss.shape)))
+        return reshape(loss, tuple([n for a, n in enumerate(x.shape) if a != axis]))
+    return mean(loss) if reduction == "mean" else _reduce.sum(loss)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:

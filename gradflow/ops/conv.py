@@ -7,6 +7,8 @@ vjps and derivatives of every order come for free:
     conv2d_input_grad(g, w)    x's cotangent of y's cotangent g (a transposed convolution)
     conv2d_weight_grad(x, g)   w's cotangent of g
 
+and two more, each linear and the transpose of the other: unfold (im2col as an op of its own) and fold (col2im).
+
 Arrays are (N, C, H, W) and weights (K, C / groups, R, S), whatever their memory; results are laid out channels-last
 (N, H, W, C), where the columns of a pixel lie together, as the next convolution prefers.
 """
@@ -16,12 +18,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..autograd.batch import fold, loop
+from ..autograd.batch import fold as join_batch
+from ..autograd.batch import loop
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
 from ..backend.dtypes import is_half
 from ..backend.threads import spread
+from ..backend.workspace import get_conv_workspace
 
 Pair = tuple[int, int]
 
@@ -62,7 +66,7 @@ def chunks(np: Any, geometry: Geometry, itemsize: int) -> Iterator[slice]:
     """Slices of the batch whose columns fit the workspace: a CPU's cache, or a share of a GPU's memory."""
     rows, cols = geometry.out
     per_image = rows * cols * geometry.w_shape[1] * geometry.groups * geometry.w_shape[2] * geometry.w_shape[3]
-    limit = 1 << 19 if np.__name__ == "numpy" else 1 << 28
+    limit = 1 << 19 if np.__name__ == "numpy" else get_conv_workspace()
     step = max(1, limit // max(1, per_image * itemsize))
     for start in range(0, geometry.x_shape[0], step):
         yield slice(start, min(start + step, geometry.x_shape[0]))
@@ -145,9 +149,9 @@ def convolve(
             image = pad_image(np, channels_last(x[part]), padding)
             pixels = wide(columns(np, image, geometry))
             if groups == 1 and y.dtype == pixels.dtype:
-                np.matmul(pixels[0], weight[0], out=y[part].reshape(-1, k))
+                np.matmul(pixels[0], weight[0], out=y[part].reshape(pixels.shape[1], k))
             else:
-                y[part] = np.matmul(pixels, weight).transpose(1, 0, 2).reshape(-1, rows, cols, k)
+                y[part] = np.matmul(pixels, weight).transpose(1, 0, 2).reshape(y[part].shape)
             if b is not None:
                 y[part] += b
 
@@ -160,7 +164,7 @@ def _fold_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], sta
     if any(flags[1:]):
         return loop(prim, level, values, flags, static)
     n = shape_of(values[0])[1]
-    folded = fold(values[0], level.size, True)
+    folded = join_batch(values[0], level.size, True)
     if "x_shape" in static:
         static = dict(static, x_shape=(level.size * n, *static["x_shape"][1:]))
     y = bind(prim, (folded, *values[1:]), static)
@@ -245,13 +249,14 @@ def conv2d_input_grad(
     def work(parts: Sequence[slice]) -> None:
         for part in parts:
             pixels = wide(grouped_pixels(channels_last(y_grad[part]), groups))
-            cols_grad = np.matmul(pixels, weight).reshape(groups, -1, rows, cols, r, s, cg)
-            image = np.zeros((cols_grad.shape[1], *geometry.padded, groups, cg), cols_grad.dtype)
+            images = part.stop - part.start
+            cols_grad = np.matmul(pixels, weight).reshape(groups, images, rows, cols, r, s, cg)
+            image = np.zeros((images, *geometry.padded, groups, cg), cols_grad.dtype)
             for i in range(r):
                 for j in range(s):
                     window = image[:, i * dh : i * dh + sh * rows : sh, j * dw : j * dw + sw * cols : sw]
                     window += cols_grad[:, :, :, :, i, j].transpose(1, 2, 3, 0, 4)
-            x[part] = image[:, ph : ph + h, pw : pw + wd].reshape(-1, h, wd, c)
+            x[part] = image[:, ph : ph + h, pw : pw + wd].reshape(images, h, wd, c)
 
     run_chunks(np, chunks(np, geometry, y_grad.dtype.itemsize), work)
     return x.transpose(0, 3, 1, 2)
@@ -290,3 +295,59 @@ def conv2d_weight_grad(
         total += more
     out = total.reshape(groups, r, s, cg, k // groups).transpose(0, 4, 3, 1, 2).reshape(w_shape)
     return np.ascontiguousarray(out).astype(x.dtype, copy=False)
+
+
+def _unfold_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    """The hidden axis joins the images."""
+    n = shape_of(values[0])[1]
+    out = bind(prim, (join_batch(values[0], level.size, True),), static)
+    return BIND.reshape(out, shape=(level.size, n, *out.shape[1:]))
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, x_shape, kernel, stride, padding, dilation: xp.fold(
+            g, size=tuple(x_shape[2:]), kernel=kernel, stride=stride, padding=padding, dilation=dilation
+        ),
+    ),
+    linear=(0,),
+    batch=_unfold_batch,
+)
+def unfold(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """columns[n, (c, r, s), (i, j)] = x[n, c, i stride + r dilation - padding, j stride + s dilation - padding].
+
+    x (N, C, H, W) -> (N, C * R * S, rows * cols); 0 outside x.
+    """
+    n, c, h, w = x.shape
+    (r, s), (p, q), (sh, sw), (dh, dw) = kernel, padding, stride, dilation
+    rows, cols = out_size((h, w), kernel, stride, padding, dilation)
+    if not x.size:
+        return np.zeros((n, c * r * s, rows * cols), x.dtype)
+    image = np.zeros((n, c, h + 2 * p, w + 2 * q), x.dtype)
+    image[:, :, p : p + h, q : q + w] = x
+    a, b, height, width = image.strides
+    strides = (a, b, height * dh, width * dw, height * sh, width * sw)
+    view = np.lib.stride_tricks.as_strided(image, (n, c, r, s, rows, cols), strides)
+    return np.ascontiguousarray(view).reshape(n, c * r * s, rows * cols)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, kernel, stride, padding, dilation, size: xp.unfold(
+            g, kernel=kernel, stride=stride, padding=padding, dilation=dilation
+        ),
+    ),
+    linear=(0,),
+    batch=_unfold_batch,
+)
+def fold(np: Any, columns: Any, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """The transpose of unfold, columns (N, C * R * S, rows * cols) -> (N, C, *size): each element's copies, summed."""
+    (r, s), (p, q), (sh, sw), (dh, dw) = kernel, padding, stride, dilation
+    rows, cols = out_size(size, kernel, stride, padding, dilation)
+    n, c = columns.shape[0], columns.shape[1] // (r * s)
+    parts = columns.reshape(n, c, r, s, rows, cols)
+    image = np.zeros((n, c, size[0] + 2 * p, size[1] + 2 * q), "f4" if is_half(columns.dtype) else columns.dtype)
+    for i in range(r):
+        for j in range(s):
+            image[:, :, i * dh : i * dh + sh * rows : sh, j * dw : j * dw + sw * cols : sw] += parts[:, :, i, j]
+    return image[:, :, p : p + size[0], q : q + size[1]].astype(columns.dtype, copy=False)

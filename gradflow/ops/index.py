@@ -1,4 +1,5 @@
-"""Indexing: `getitem` and its transpose `scatter_add`; picking one element along an axis, and placing it back.
+"""Indexing: `getitem` and its transpose `scatter_add`; picking one element along an axis, and placing it back; rows of
+a table.
 
 An index is a hashable `spec` beside positional index arrays. Each entry of a spec is an integer, None (a new axis), a
 triple (start, stop, step) for a slice, or ARRAY, which stands for the next of the arrays.
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy
 
-from ..autograd.batch import pad_rank, spread
+from ..autograd.batch import fold, loop, pad_rank, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
 from ..backend.base import guarded
+from .elementwise import accumulation_dtype
 
 ARRAY = "array"
 Spec = tuple[Any, ...]
@@ -125,6 +127,76 @@ def place(np: Any, g: Any, index: Any, *, axis: int, n: int) -> Any:
     return np.where(steps == _expand(index, axis), _expand(g, axis), np.zeros((), g.dtype))
 
 
+# -- rows of a table ---------------------------------------------------------------------------------------------------
+
+
+def _less_padding(xp: Any, rows: Any, index: Any, padding_idx: int | None) -> Any:
+    """Rows (*index, ...), zeros where the index is `padding_idx`."""
+    if padding_idx is None:
+        return rows
+    padding = xp.equal(index, padding_idx)
+    return xp.where(xp.reshape(padding, shape=(*index.shape, *(1,) * (rows.ndim - index.ndim))), 0.0, rows)
+
+
+def _rows_apart(level: Any, index: Any, flag: bool, n: int) -> Any:
+    """A batched index into the tables of all examples, one under the other."""
+    index = spread(index, flag, level.size)
+    first = numpy.arange(level.size).reshape(level.size, *(1,) * (len(shape_of(index)) - 1)) * n
+    return BIND.add(index, backend_under(index).from_host(first))
+
+
+def _embedding_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    weight, index = values
+    if not flags[0]:
+        return bind(prim, (weight, index), static)
+    if static["padding_idx"] is not None:
+        return loop(prim, level, values, flags, static)
+    index = _rows_apart(level, index, flags[1], shape_of(weight)[1])
+    return bind(prim, (fold(weight, level.size, True), index), static)
+
+
+def _embedding_backward_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    rows, padding_idx = static["rows"], static["padding_idx"]
+    g, index = spread(values[0], flags[0], level.size), spread(values[1], flags[1], level.size)
+    g = _less_padding(BIND, g, index, padding_idx)
+    out = bind(prim, (g, _rows_apart(level, index, True, rows)), {"rows": level.size * rows, "padding_idx": None})
+    return BIND.reshape(out, shape=(level.size, rows, *shape_of(out)[1:]))
+
+
+def _embedding_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, *, padding_idx: int | None) -> Any:
+    rows = xp.embedding(tangents[0], primals[1], padding_idx=padding_idx)
+    return _less_padding(xp, rows, primals[1], padding_idx)
+
+
+def _embedding_backward_vjp(xp: Any, g: Any, index: Any, padding_idx: int | None) -> Any:
+    return _less_padding(xp, xp.embedding(g, index, padding_idx=padding_idx), index, padding_idx)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, index, weight_shape, padding_idx: xp.embedding_backward(
+            g, index, rows=weight_shape[0], padding_idx=padding_idx
+        ),
+        None,
+    ),
+    jvp=_embedding_jvp,
+    batch=_embedding_batch,
+)
+def embedding(np: Any, weight: Any, index: Any, *, padding_idx: int | None = None) -> Any:
+    """Rows of a table, weight (n, ...) and index (...) -> (*index, ...). Row `padding_idx` gets no gradient."""
+    return weight[index]
+
+
+@primitive(vjps=(_embedding_backward_vjp, None), batch=_embedding_backward_batch, linear=(0,))
+def embedding_backward(np: Any, g: Any, index: Any, *, rows: int, padding_idx: int | None = None) -> Any:
+    """(rows, ...): g (*index, ...) summed over the places that name each row; zeros for row `padding_idx`."""
+    out = np.zeros((rows, *g.shape[index.ndim :]), accumulation_dtype(g))
+    np.add.at(out, index, g)
+    if padding_idx is not None:
+        out[padding_idx] = 0
+    return out.astype(g.dtype, copy=False)
+
+
 # -- from Python's index to a spec -------------------------------------------------------------------------------------
 
 
@@ -182,7 +254,7 @@ def check_range(x: Any, index: Any, dim: int, op: str) -> None:
     """Raise IndexError if an index array leaves the range of x's dimension `dim`: CuPy would wrap it silently."""
     n = x.shape[dim]
     raw = unwrap(index)
-    bad = backend_under(index).check_index(raw, -n, n)
+    bad = backend_under(index).check_index(raw, -n, n, op)
     if bad is not None:
         raise IndexError(f"[{op}] index {bad} is out of range for dim {dim} of size {n} (x {tuple(x.shape)})")
 
@@ -231,4 +303,4 @@ def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
         return value.nonzero()  # type: ignore[no-any-return]
 
 
-__all__ = ["ARRAY", "build", "check_range", "getitem", "parse", "pick", "place", "scatter_add"]
+__all__ = ["ARRAY", "build", "check_range", "embedding", "embedding_backward", "getitem", "parse", "pick", "place", "scatter_add"]

@@ -1,17 +1,20 @@
-"""2-D max pooling with a saved argmax.
+"""2-D pooling: the maxima, with a saved argmax, or the averages of windows.
 
 `max_pool2d` returns the maxima and, per window, which of its positions won; `pool_place` and `pool_pick` carry
-cotangents to the winners and values from them, and are each other's vjp.
+cotangents to the winners and values from them, and are each other's vjp. `avg_pool2d` and its transpose
+`avg_pool2d_backward` are linear, and each other's vjp too; their windows may be those of adaptive pooling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from math import gcd
+from typing import Any, NamedTuple
 
 from ..autograd.batch import fold, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
+from .conv import wide
 
 Pair = tuple[int, int]
 
@@ -147,3 +150,129 @@ def pool_pick(
     for position, window in _windows(out, kernel, stride, dilation):
         np.copyto(y, image[window], where=where == position)
     return y
+
+
+class Walk(NamedTuple):
+    """How windows walk along an axis: number i covers [i * step // den - pad, (i * step + reach) // den - pad)."""
+
+    step: int
+    den: int
+    reach: int
+    pad: int
+    windows: int
+
+    def window(self, i: int, size: int) -> Pair:
+        """Where window i starts and ends on an axis of `size` elements, without padding."""
+        start, end = i * self.step // self.den, (i * self.step + self.reach) // self.den
+        return max(start - self.pad, 0), min(end - self.pad, size)
+
+    def lengths(self, size: int, padding: bool) -> list[int]:
+        """How many elements each window covers, those of the padding with them or not."""
+        walk, size = (self._replace(pad=0), size + 2 * self.pad) if padding else (self, size)
+        return [end - start for start, end in (walk.window(i, size) for i in range(self.windows))]
+
+
+def strided(kernel: int, stride: int, pad: int, count: int) -> Walk:
+    """`count` windows of `kernel` elements, `stride` apart."""
+    return Walk(stride, 1, kernel, pad, count)
+
+
+def adaptive(size: int, count: int) -> Walk:
+    """`count` windows over `size` elements: number i covers [floor(i size / count), ceil((i + 1) size / count))."""
+    common = gcd(size, count)
+    step, den = size // common, count // common
+    return Walk(step, den, step + den - 1, 0, count)
+
+
+def _along(axis: int, part: slice) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (part,)
+
+
+def _taps(walk: Walk, size: int) -> Iterator[tuple[slice, slice]]:
+    """(windows, elements): pairs that together are all windows with all they cover.
+
+    Either one element of each of many windows, or all elements of one window, whichever makes fewer pairs.
+    """
+    step, den, reach, pad, windows = walk
+    if den > 1 or reach >= windows:
+        for i in range(windows):
+            yield slice(i, i + 1), slice(*walk.window(i, size))
+        return
+    for tap in range(reach):
+        first = max(0, -((tap - pad) // step))
+        last = min(windows - 1, (size - 1 + pad - tap) // step)
+        if first <= last:
+            start = first * step - pad + tap
+            yield slice(first, last + 1), slice(start, start + (last - first) * step + 1, step)
+
+
+def _gather(np: Any, x: Any, walk: Walk, axis: int) -> Any:
+    """Sums of windows along an axis."""
+    y = np.zeros_like(x, shape=(*x.shape[:axis], walk.windows, *x.shape[axis + 1 :]))
+    for to, elements in _taps(walk, x.shape[axis]):
+        seen, part = x[_along(axis, elements)], y[_along(axis, to)]
+        part += seen if seen.shape == part.shape else seen.sum(axis=axis, keepdims=True)
+    return y
+
+
+def _scatter(np: Any, g: Any, walk: Walk, axis: int, size: int) -> Any:
+    """Each window's g added to all it covers: the transpose of `_gather`."""
+    x = np.zeros_like(g, shape=(*g.shape[:axis], size, *g.shape[axis + 1 :]))
+    for at, elements in _taps(walk, size):
+        part = x[_along(axis, elements)]
+        part += g[_along(axis, at)]
+    return x
+
+
+def _divided(np: Any, y: Any, size: tuple[int, ...], rows: Walk, cols: Walk, divisor: int | None, padding: bool) -> Any:
+    """y (N, C, *out) by the number of elements in each window, or by `divisor`."""
+    if divisor is not None:
+        return y / divisor
+    down, across = rows.lengths(size[0], padding), cols.lengths(size[1], padding)
+    if len({*down}) == len({*across}) == 1:
+        return y / (down[0] * across[0])
+    return y / np.asarray([[a * b for b in across] for a in down], y.dtype)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, x_shape, rows, cols, divisor, padding: xp.avg_pool2d_backward(
+            g, x_shape=x_shape, rows=rows, cols=cols, divisor=divisor, padding=padding
+        ),
+    ),
+    batch=_batch,
+    linear=(0,),
+    promote="float",
+)
+def avg_pool2d(np: Any, x: Any, *, rows: Walk, cols: Walk, divisor: int | None = None, padding: bool = False) -> Any:
+    """The average of each window of x (N, C, H, W): (N, C, rows.windows, cols.windows).
+
+    Sums are divided by `divisor`, or else by the number of elements in the window, those of the padding, which are 0,
+    counted where `padding` is True.
+    """
+    y = _gather(np, _gather(np, wide(x), rows, 2), cols, 3)
+    return _divided(np, y, x.shape[2:], rows, cols, divisor, padding).astype(x.dtype, copy=False)
+
+
+@primitive(
+    vjps=(
+        lambda xp, g, rows, cols, divisor, padding: xp.avg_pool2d(
+            g, rows=rows, cols=cols, divisor=divisor, padding=padding
+        ),
+    ),
+    batch=_batch,
+    linear=(0,),
+)
+def avg_pool2d_backward(
+    np: Any,
+    g: Any,
+    *,
+    x_shape: tuple[int, ...],
+    rows: Walk,
+    cols: Walk,
+    divisor: int | None = None,
+    padding: bool = False,
+) -> Any:
+    """Each window's share of g added to all it covers, in x_shape: the transpose of `avg_pool2d`."""
+    share = _divided(np, wide(g), x_shape[2:], rows, cols, divisor, padding)
+    return _scatter(np, _scatter(np, share, cols, 3, x_shape[3]), rows, 2, x_shape[2]).astype(g.dtype, copy=False)

@@ -1,4 +1,4 @@
-"""Random numbers: a seekable counter-based generator with the same bits on every device, and dropout's scaling.
+"""Random numbers: a seekable counter-based generator with the same bits on every device, and dropout.
 
 The generator is Philox 4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011) as NumPy has it:
 block i of a stream is a function of (seed, i) alone, so that a draw is named by its seed and offset, can be made again
@@ -18,9 +18,12 @@ import numpy
 from ..autograd.batch import elementwise
 from ..autograd.define import primitive
 from ..autograd.grad_mode import MODE
+from ..autograd.primitive import bind, raw_over
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, make
+from ..autograd.value import TransformError, backend_under, make
 from ..backend.device import get_backend
+from ..backend.dtypes import float32
+from .elementwise import greater_equal, wide
 
 Key = tuple[int, int]
 
@@ -74,55 +77,100 @@ def bits(key: Key, count: int) -> numpy.ndarray:
     return numpy.random.Philox(key=key[0], counter=key[1]).random_raw(count)
 
 
-def uniform(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
-    """Uniform in [0, 1), on the host: float64 from the top 53 bits of a word, narrower floats from the top bits of a
-    half, as many as they hold exactly (24, 11 or 8)."""
+def halves(key: Key, count: int) -> numpy.ndarray:
+    """`count` 32-bit numbers of the stream: the lower half of each word, then the upper."""
+    return bits(key, -(-count // 2)).astype("<u8", copy=False).view("<u4")[:count]
+
+
+def normal_words(count: int) -> int:
+    """How many words `random_normal` takes for `count` numbers."""
+    return 2 * -(-count // 2)
+
+
+# -- draws: primitives without arrays; bodies make the numbers on the host, kernels where they are wanted --------------
+
+
+def _uniform(key: Key, count: int) -> numpy.ndarray:
+    return (bits(key, count) >> 11) * 2.0**-53  # type: ignore[no-any-return]
+
+
+@primitive()
+def random_uniform(np: Any, *, shape: tuple[int, ...], dtype: Any, key: Key) -> Any:
+    """Uniform in [0, 1): float64 from the top 53 bits of a word, narrower floats from the top bits of a half, as many
+    as they hold exactly (24, 11 or 8)."""
     count = math.prod(shape)
-    if numpy.dtype(dtype).itemsize == 8:
-        return ((bits(key, count) >> 11) * 2.0**-53).reshape(shape)
-    halves = bits(key, -(-count // 2)).view("u4")[:count]
-    held = 24 if numpy.dtype(dtype).itemsize == 4 else 11 if numpy.dtype(dtype).kind == "f" else 8
-    return ((halves >> (32 - held)) * numpy.float32(2.0**-held)).astype(dtype).reshape(shape)
+    if dtype.itemsize == 8:
+        return _uniform(key, count).reshape(shape)
+    held = 24 if dtype.itemsize == 4 else 11 if dtype.kind == "f" else 8
+    numbers = (halves(key, count) >> (32 - held)).astype("f4")
+    numbers *= 2.0**-held
+    return numbers.astype(dtype, copy=False).reshape(shape)
 
 
-def normal(key: Key, shape: tuple[int, ...], dtype: Any) -> numpy.ndarray:
-    """Standard normal, on the host, by the method of Box and Muller: two uniforms in float64 for each pair."""
+@primitive()
+def random_normal(np: Any, *, shape: tuple[int, ...], dtype: Any, key: Key) -> Any:
+    """Standard normal by the method of Box and Muller: two uniforms in float64 for each pair."""
     count = math.prod(shape)
     pairs = -(-count // 2)
-    u = uniform(key, (2, pairs), numpy.float64)
-    radius = numpy.sqrt(-2.0 * numpy.log1p(-u[0]))
-    angle = 2.0 * numpy.pi * u[1]
+    u, v = _uniform(key, 2 * pairs).reshape(2, pairs)
+    radius = numpy.sqrt(-2.0 * numpy.log1p(-u))
+    angle = 2.0 * numpy.pi * v
     z = numpy.concatenate([radius * numpy.cos(angle), radius * numpy.sin(angle)])[:count]
     return z.astype(dtype).reshape(shape)
 
 
-def normal_words(count: int) -> int:
-    """How many words `normal` takes for `count` numbers."""
-    return 2 * -(-count // 2)
+@primitive()
+def random_integers(np: Any, *, shape: tuple[int, ...], low: int, span: int, key: Key) -> Any:
+    """Uniform integers in [low, low + span): a word modulo the span, whose bias is below span / 2^64."""
+    words = bits(key, math.prod(shape))
+    return (words % numpy.uint64(span)).astype("i8").reshape(shape) + low
 
 
-def draw(op: str, make_words: Any, words: Any, shape: tuple[int, ...], dtype: Any, device: Any, generator: Any) -> Any:
-    """A tensor of random numbers, make_words(key, shape, dtype) on the host, copied to `device`.
+@primitive()
+def random_permutation(np: Any, *, shape: tuple[int, ...], key: Key) -> Any:
+    """Along the last axis, the integers below its size in the order of as many random words."""
+    return numpy.argsort(bits(key, math.prod(shape)).reshape(shape), axis=-1, kind="stable")
 
-    Under vmap with randomness='different' every example gets numbers of its own, with 'same' all get the same, and
-    with 'error' (the default) this raises.
-    """
-    sizes = []
+
+def own_numbers(op: str) -> list[Any]:
+    """The vmap levels at work whose examples get random numbers of their own. TransformError where one has not said."""
     for level in MODE.mapped:
         if level.randomness == "error":
             raise TransformError(
                 f"[{op}] vmap met a random operation; say vmap(..., randomness='different') for numbers of its own "
                 "per example, or randomness='same' for the same in all"
             )
-        if level.randomness == "different":
-            sizes.append((level, level.size))
-    full = (*[n for _, n in sizes], *shape)
-    count = math.prod(full)
-    key = (generator or default_generator).key(words(count))
-    value = make(get_backend(device).from_host(make_words(key, full, dtype)), MAIN)
-    for level, _ in sizes:
+    return [level for level in MODE.mapped if level.randomness == "different"]
+
+
+def draw(
+    op: str,
+    name: str,
+    shape: tuple[int, ...],
+    device: Any,
+    generator: Generator | None,
+    words: Any = int,
+    **static: Any,
+) -> Any:
+    """A tensor of random numbers made on `device` by the primitive `name`; words(count) is how many words it takes.
+
+    Under vmap with randomness='different' every example gets numbers of its own, with 'same' all get the same, and
+    with 'error' (the default) this raises.
+    """
+    levels = own_numbers(op)
+    full = (*[level.size for level in levels], *shape)
+    key = (generator or default_generator).key(words(math.prod(full)))
+    value = make(getattr(raw_over(get_backend(device)), name)(shape=full, key=key, **static), MAIN)
+    for level in levels:
         value = make(value.inner if value.level is MAIN else value, level)
     return value
+
+
+# -- dropout -----------------------------------------------------------------------------------------------------------
+
+
+def _masked(np: Any, x: Any, mask: Any, scale: float) -> Any:
+    return np.where(mask, (wide(x) * scale).astype(x.dtype, copy=False), np.zeros((), x.dtype))
 
 
 @primitive(
@@ -132,16 +180,48 @@ def draw(op: str, make_words: Any, words: Any, shape: tuple[int, ...], dtype: An
 )
 def mask_scale(np: Any, x: Any, mask: Any, *, scale: float) -> Any:
     """x * scale where the mask is true, else 0, whatever x holds there."""
-    return np.where(mask, (x * scale).astype(x.dtype, copy=False), np.zeros((), x.dtype))
+    return _masked(np, x, mask, scale)
 
 
-def integers(key: Key, shape: tuple[int, ...], low: int, high: int) -> numpy.ndarray:
-    """Uniform integers in [low, high), on the host: a word modulo the range, whose bias is below range / 2^64."""
-    count = math.prod(shape)
-    return (bits(key, count) % numpy.uint64(high - low)).astype("i8").reshape(shape) + low
+def kept_scale(p: float) -> float:
+    """What dropout multiplies the elements by that it keeps."""
+    return 1.0 / (1.0 - p) if p < 1.0 else 0.0
 
 
-def permutation(key: Key, shape: tuple[int, ...]) -> numpy.ndarray:
-    """Along the last axis, the integers below its size in the order of as many random words, on the host."""
-    count = math.prod(shape)
-    return numpy.argsort(bits(key, count).reshape(shape), axis=-1, kind="stable")
+def threshold(p: float) -> int:
+    """Dropout keeps an element where its 32 random bits reach this."""
+    return round(p * 2**32)
+
+
+def _dropout_vjp(xp: Any, g: Any, saved: Any, key: Key, p: float, mask_shape: tuple[int, ...]) -> Any:
+    if saved is not None:
+        return xp.mask_scale(g, saved, scale=kept_scale(p))
+    return xp.dropout(g, key=key, p=p, mask_shape=mask_shape)
+
+
+def _same_mask(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    return bind(prim, tuple(values), static)
+
+
+@primitive(vjps=(_dropout_vjp,), batch=_same_mask, linear=(0,))
+def dropout(
+    np: Any, x: Any, *, key: Key, p: float, mask_shape: tuple[int, ...], residual: bool = False
+) -> Any:  # fmt: skip
+    """x / (1 - p) where the mask is true, else 0, whatever x holds there.
+
+    The mask covers x's last axes, of sizes `mask_shape`, and is the same along those before. Element i of it in C order
+    is true where half word i of the key's stream reaches 2^32 p: so it can be made again instead of being stored.
+    """
+    mask = np.asarray((halves(key, math.prod(mask_shape)) >= threshold(p)).reshape(mask_shape))
+    y = _masked(np, x, mask, kept_scale(p))
+    return (y, mask) if residual else y
+
+
+def drop(x: Any, p: float, generator: Generator | None) -> Any:
+    """Dropout of a value of any level: one key names the mask, unless examples of a vmap want masks of their own."""
+    shape = tuple(x.shape)
+    if not own_numbers("dropout"):
+        key = (generator or default_generator).key(-(-math.prod(shape) // 2))
+        return dropout(x, key=key, p=p, mask_shape=shape)
+    chance = draw("dropout", "random_uniform", shape, backend_under(x).device, generator, dtype=float32)
+    return mask_scale(x, greater_equal(chance, p), scale=kept_scale(p))

@@ -1,4 +1,4 @@
-"""softmax, log_softmax, and cross entropy on logits with class indices."""
+"""softmax, log_softmax, and cross entropy on logits with class indices or probabilities."""
 
 from __future__ import annotations
 
@@ -87,15 +87,28 @@ def target_weights(
     return xp.where(xp.reshape(ignored, shape=(target.shape[0], 1)), 0.0, q)
 
 
+def _scale_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    full = [spread(v, f, level.size) for v, f in zip(values, flags, strict=True)]
+    out = bind(prim, tuple([fold(v, level.size, True) for v in full]), static)
+    return BIND.reshape(out, shape=shape_of(full[1]))
+
+
+@fused(batch=_scale_batch)
+def cross_entropy_scale(xp: Any, g: Any, saved: Any, target: Any, *, ignore_index: int) -> Any:
+    """g saved by rows, (M,) and (M, C), with 0 for g where the target is ignored: it is NaN in a mean of no rows."""
+    g = xp.where(xp.equal(target, ignore_index), 0.0, g)
+    return xp.reshape(g, shape=(g.shape[0], 1)) * saved
+
+
 def _cross_entropy_vjp(
     xp: Any, g: Any, saved: Any, x: Any, target: Any, weight: Any, ignore_index: int, label_smoothing: float
 ) -> Any:
-    # an ignored row has no gradient even where the loss is NaN, as a mean over ignored rows only is
-    rows = xp.reshape(xp.where(xp.equal(target, ignore_index), 0.0, g), shape=(g.shape[0], 1))
-    if saved is not None:
-        return rows * saved
-    q = target_weights(xp, target, weight, x.shape[1], x.dtype, ignore_index, label_smoothing)
-    return rows * (xp.softmax(x, axis=1) * xp.sum(q, axis=1, keepdims=True) - q)
+    if saved is None:
+        # an ignored row's logits do not count, and may be anything
+        ignored = xp.reshape(xp.equal(target, ignore_index), shape=(x.shape[0], 1))
+        q = target_weights(xp, target, weight, x.shape[1], x.dtype, ignore_index, label_smoothing)
+        saved = xp.softmax(xp.where(ignored, 0.0, x), axis=1) * xp.sum(q, axis=1, keepdims=True) - q
+    return xp.cross_entropy_scale(g, saved, target, ignore_index=ignore_index)
 
 
 def _rows_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
@@ -121,7 +134,8 @@ def softmax_cross_entropy(
     """Loss of each row: logits (M, C), class indices (M,), class weights (C,) or None -> (M,).
 
     -sum over c of q[c] log softmax(x)[c] with the weights q of `target_weights`. When the tape asks for a residual,
-    the same pass over the logits also makes the gradient, softmax(x) sum(q) - q.
+    the same pass over the logits also makes the gradient, softmax(x) sum(q) - q. A row that is ignored has loss and
+    gradient 0 whatever its logits; on devices with kernels, a class out of range gives NaN and a fault.
     """
     m, n = x.shape
     dtype, x = x.dtype, wide(x)
@@ -133,21 +147,112 @@ def softmax_cross_entropy(
     e = np.exp(shifted_x)
     total = e.sum(axis=1, keepdims=True)
     logs = np.log(total)[:, 0]
-    w = np.where(ignored, np.zeros((), x.dtype), weight.astype(x.dtype, copy=False)[t])
-    at_target = w * (1.0 - label_smoothing)
-    loss = np.where(ignored, np.zeros((), x.dtype), at_target * (logs - shifted_x[rows, t]))
-    spread_w = None
+    at_target = weight.astype(x.dtype, copy=False)[t] * (1.0 - label_smoothing)
+    loss = at_target * (logs - shifted_x[rows, t])
     if label_smoothing:
-        spread_w = np.where(ignored[:, None], np.zeros((), x.dtype), weight.astype(x.dtype) * (label_smoothing / n))
+        spread_w = weight.astype(x.dtype)[None] * (label_smoothing / n)
         loss = loss + (spread_w * (logs[:, None] - shifted_x)).sum(axis=1)
-    loss = loss.astype(dtype, copy=False)
+    loss = np.where(ignored, np.zeros((), x.dtype), loss).astype(dtype, copy=False)
     if not residual:
         return loss
     e /= total
-    if spread_w is None:
-        e *= at_target[:, None]
-    else:
-        e *= (at_target + spread_w.sum(axis=1))[:, None]
+    if label_smoothing:
+        e *= (at_target + spread_w.sum())[:, None]
         e -= spread_w
+    else:
+        e *= at_target[:, None]
     e[rows, t] -= at_target
+    e[ignored] = 0
     return loss, e.astype(dtype, copy=False)
+
+
+def _probabilities(xp: Any, target: Any, weight: Any, label_smoothing: float) -> Any:
+    """w ((1 - s) p + s / C): what stands in for `target_weights` where the target is probabilities p."""
+    if label_smoothing:
+        target = target * (1.0 - label_smoothing) + label_smoothing / target.shape[1]
+    return target if weight is None else target * xp.reshape(weight, shape=(1, weight.shape[0]))
+
+
+def _probabilities_x_vjp(
+    xp: Any, g: Any, saved: Any, x: Any, target: Any, weight: Any, label_smoothing: float
+) -> Any:  # fmt: skip
+    if saved is None:
+        q = _probabilities(xp, target, weight, label_smoothing)
+        saved = xp.softmax(x, axis=1) * xp.sum(q, axis=1, keepdims=True) - q
+    return xp.reshape(g, shape=(g.shape[0], 1)) * saved
+
+
+def _probabilities_target_vjp(xp: Any, g: Any, x: Any, weight: Any, label_smoothing: float) -> Any:
+    g = xp.reshape(g * (label_smoothing - 1.0), shape=(g.shape[0], 1))
+    if weight is not None:
+        g = g * xp.reshape(weight, shape=(1, weight.shape[0]))
+    return g * xp.log_softmax(x, axis=1)
+
+
+@primitive(vjps=(_probabilities_x_vjp, _probabilities_target_vjp, None), batch=_rows_batch, promote="same")
+def softmax_cross_entropy_probabilities(
+    np: Any, x: Any, target: Any, weight: Any, *, label_smoothing: float = 0.0, residual: bool = False
+) -> Any:
+    """Loss of each row: logits (M, C), class probabilities p (M, C), class weights w (C,) or None -> (M,).
+
+    -sum over c of q[c] log softmax(x)[c] with q = w ((1 - s) p + s / C). Where q is 0 a class does not count, even if
+    its log is -inf. The residual is the gradient of x, softmax(x) sum(q) - q.
+    """
+    dtype, x, q = x.dtype, wide(x), wide(target)
+    if label_smoothing:
+        q = q * (1.0 - label_smoothing) + label_smoothing / x.shape[1]
+    if weight is not None:
+        q = q * wide(weight)
+    shifted_x = x - _safe_max(np, x, 1)
+    e = np.exp(shifted_x)
+    total = e.sum(axis=1, keepdims=True)
+    terms = q * (np.log(total) - shifted_x)
+    loss = np.where(q == 0, np.zeros((), x.dtype), terms).sum(axis=1).astype(dtype, copy=False)
+    if not residual:
+        return loss
+    e /= total
+    e *= q.sum(axis=1, keepdims=True)
+    e -= q
+    return loss, e.astype(dtype, copy=False)
+
+
+def _counted(xp: Any, target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
+    """What a mean over the last axis divides by: how many targets count, or the sum of their weights."""
+    ignored = xp.equal(target, ignore_index)
+    if weight is None:
+        return xp.astype(xp.sum(xp.logical_not(ignored), axis=-1), dtype=dtype)
+    weights = xp.getitem(weight, xp.where(ignored, 0, target), spec=(ARRAY,))
+    return xp.astype(xp.sum(xp.where(ignored, 0.0, weights), axis=-1), dtype=dtype)
+
+
+def _mean_vjp(xp: Any, g: Any, saved: Any, target: Any, weight: Any, loss_shape: Any, ignore_index: int) -> Any:
+    count = _counted(xp, target, weight, ignore_index, g.dtype) if saved is None else saved
+    share = g / count
+    return xp.broadcast_to(share if share.dtype == g.dtype else xp.astype(share, dtype=g.dtype), shape=loss_shape)
+
+
+def _mean_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
+    if flags[2]:
+        return loop(prim, level, values, flags, static)
+    loss, target, weight = values
+    total = BIND.sum(spread(loss, flags[0], level.size), axis=1)
+    return total / _counted(BIND, target, weight, static["ignore_index"], loss.dtype)
+
+
+@primitive(vjps=(_mean_vjp, None, None), batch=_mean_batch, linear=(0,))
+def cross_entropy_mean(
+    np: Any, loss: Any, target: Any, weight: Any, *, ignore_index: int, residual: bool = False
+) -> Any:
+    """sum(loss) / sum(w[target]) over rows that count: losses (M,), class indices (M,), weights (C,) or None -> ().
+
+    The residual is the divisor; NaN where no row counts.
+    """
+    counts = target != ignore_index
+    total = wide(loss).sum()
+    if weight is None:
+        count = counts.sum().astype(total.dtype)
+    else:
+        weights = weight.astype(total.dtype, copy=False)[np.where(counts, target, 0)]
+        count = np.where(counts, weights, np.zeros((), total.dtype)).sum()
+    mean = (total / count).astype(loss.dtype)
+    return (mean, count) if residual else mean

@@ -1,4 +1,4 @@
-"""Adam."""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ class Adam(Optimizer):
     weight_decay adds that much of w to g; amsgrad uses the largest v so far (Kingma and Ba, 2015; Reddi et al., 2018).
     """
 
+    kernel = "adam_step"
+    decoupled = False
+
     def __init__(
         self,
         params: Any,
@@ -25,9 +28,10 @@ class Adam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        not_negative("Adam", lr=lr, eps=eps, weight_decay=weight_decay)
+        name = type(self).__name__
+        not_negative(name, lr=lr, eps=eps, weight_decay=weight_decay)
         if not all(0.0 <= b < 1.0 for b in betas):
-            raise ValueError(f"[Adam] betas must be in [0, 1), got {betas}")
+            raise ValueError(f"[{name}] betas must be in [0, 1), got {betas}")
         super().__init__(
             params,
             {
@@ -44,11 +48,12 @@ class Adam(Optimizer):
         if group["maximize"]:
             g = -g
         if group["weight_decay"]:
-            g = g + w * group["weight_decay"]
+            if self.decoupled:
+                w *= 1 - group["lr"] * group["weight_decay"]
+            else:
+                g = g + w * group["weight_decay"]
         if not state:
-            state.update(step=0, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = np.zeros_like(w)
+            state.update(self.start(np, w, group))
         state["step"] += 1
         b1, b2 = group["betas"]
         m, v = state["exp_avg"], state["exp_avg_sq"]
@@ -65,3 +70,46 @@ class Adam(Optimizer):
         np.divide(m, scale, out=scale)
         scale *= group["lr"] / (1 - b1**step)
         w -= scale
+
+    def start(self, np: Any, w: Any, group: dict[str, Any]) -> dict[str, Any]:
+        """The state before the first step."""
+        names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+        return {"step": 0, **{name: np.zeros_like(w) for name in names}}
+
+    def phase(self, state: dict[str, Any]) -> Any:
+        return int(state["step"]) if state else 0
+
+    def update_together(self, launch: Any, np: Any, ws: Any, gs: Any, group: Any, states: Any) -> bool:
+        begun = [state or self.start(np, w, group) for w, state in zip(ws, states, strict=True)]
+        step, (b1, b2) = self.phase(begun[0]) + 1, group["betas"]
+        names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+        decay = group["weight_decay"]
+        done: bool = launch(
+            *ws, *gs, *[state[name] for name in names for state in begun],
+            arrays=2 + len(names), maximize=bool(group["maximize"]), step_size=group["lr"] / (1 - b1**step),
+            correction=math.sqrt(1 - b2**step), rest1=1 - b1, b2=b2, rest2=1 - b2, eps=group["eps"],
+            decay=0.0 if self.decoupled else decay, keep=1 - group["lr"] * decay if self.decoupled else 1.0,
+        )  # fmt: skip
+        if done:
+            for state, new in zip(states, begun, strict=True):
+                state.update(new, step=step)
+        return done
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks w itself, by the factor 1 - lr * weight_decay (Loshchilov and Hutter, 2019)."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)

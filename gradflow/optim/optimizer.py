@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..autograd.grad_mode import enable_grad
 from ..autograd.value import Value, backend_under, stamp
-from ..backend.base import guarded
+from ..backend.base import Array, Backend, guarded
+from ..backend.kernels import Declined, run
 from ..creation import tensor
 from ..tensor import Tensor
+
+Step = tuple[Tensor, Array, Array, dict[str, Any]]
+"""One parameter's part of a step: itself, its raw array and gradient, and its state."""
 
 
 class Optimizer:
     """Base of optimisers. `params` are parameters, or dicts of parameters with options of their own.
 
-    A subclass defines `update(arrays, group, state)`: raw parameter and gradient arrays in, the parameter changed in
-    place. State arrays are raw too, on the parameter's device.
+    A subclass defines `update`: raw parameter and gradient arrays in, the parameter changed in place. State arrays are
+    raw too, on the parameter's device. On devices that have its `kernel`, `update_together` changes many parameters at
+    once: those of a group that are of one dtype and, by `phase`, equally far. A subclass
+    of a subclass that changes `update` sets `kernel` to "".
     """
 
-    state_names: tuple[str, ...] = ()
+    kernel = ""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Value):
@@ -64,6 +70,7 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            together: dict[Any, list[Step]] = {}
             for p in group["params"]:
                 if p.grad is None:
                     continue
@@ -74,13 +81,47 @@ class Optimizer:
                 w, g = p.inner, p.grad.inner
                 if not p.ndim:  # NumPy's operators make scalars of 0-d arrays
                     w, g = w.reshape(1), g.reshape(1)
-                with guarded(backend):
-                    self.update(backend.module, w, g, group, state)
-                stamp(p.version)
+                if self.kernel in backend.kernels and w.dtype == g.dtype:
+                    together.setdefault((backend, w.dtype, self.phase(state)), []).append((p, w, g, state))
+                else:
+                    self._alone(backend, group, p, w, g, state)
+            for (backend, *_), steps in together.items():
+                self._together(backend, group, steps)
         return loss
+
+    def _alone(self, backend: Backend, group: dict[str, Any], p: Tensor, w: Array, g: Array, state: Any) -> None:
+        with guarded(backend):
+            self.update(backend.module, w, g, group, state)
+        stamp(p.version)
+
+    def _together(self, backend: Backend, group: dict[str, Any], steps: list[Step]) -> None:
+        def launch(*arrays: Any, **options: Any) -> bool:
+            return type(run(backend.kernels, self.kernel, *arrays, **options)) is not Declined
+
+        ps, ws, gs, states = zip(*steps, strict=True)
+        with guarded(backend):
+            done = self.update_together(launch, backend.module, ws, gs, group, states)
+        if done:
+            for p in ps:
+                stamp(p.version)
+        else:
+            for step in steps:
+                self._alone(backend, group, *step)
 
     def update(self, np: Any, w: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Change the array w in place by its gradient g, which must not be changed."""
+        raise NotImplementedError
+
+    def phase(self, state: dict[str, Any]) -> Any:
+        """What must be equal for parameters to be updated together."""
+        raise NotImplementedError
+
+    def update_together(
+        self, launch: Callable[..., bool], np: Any, ws: Sequence[Any], gs: Sequence[Any], group: dict[str, Any],
+        states: Sequence[dict[str, Any]],
+    ) -> bool:  # fmt: skip
+        """`update` for arrays ws by gradients gs: launch(*ws, *gs, *state arrays, **options) runs the kernel and says
+        whether it did; where it did not, nothing may have changed."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
@@ -110,10 +151,7 @@ class Optimizer:
         self.state = {}
         for i, held in state_dict["state"].items():
             p = params[int(i)]
-            self.state[p] = {
-                k: tensor(v, device=p.device).inner.reshape(p.shape or (1,)) if hasattr(v, "dtype") else v
-                for k, v in held.items()
-            }
+            self.state[p] = {k: _laid_out_as(p, v) if hasattr(v, "dtype") else v for k, v in held.items()}
 
     def _params(self) -> list[Any]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -121,6 +159,15 @@ class Optimizer:
     def __repr__(self) -> str:
         groups = [", ".join([f"{k}={v}" for k, v in g.items() if k != "params"]) for g in self.param_groups]
         return f"{type(self).__name__}({'; '.join(groups)})"
+
+
+def _laid_out_as(p: Any, value: Any) -> Any:
+    """A raw array on p's device with the elements of `value`, in p's memory order."""
+    array, backend = tensor(value, device=p.device).inner, backend_under(p)
+    with guarded(backend):
+        out = backend.module.empty_like(p.inner.reshape(p.shape or (1,)), dtype=array.dtype)
+        out[...] = array.reshape(out.shape)
+    return out
 
 
 def not_negative(name: str, **options: float) -> None:

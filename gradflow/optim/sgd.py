@@ -13,6 +13,8 @@ class SGD(Optimizer):
     weight_decay adds that much of w to g; maximize turns the direction round.
     """
 
+    kernel = "sgd_step"
+
     def __init__(
         self,
         params: Any,
@@ -54,3 +56,21 @@ class SGD(Optimizer):
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
             g = g + v * momentum if group["nesterov"] else v
         w -= g * group["lr"]
+
+    def phase(self, state: dict[str, Any]) -> Any:
+        return state.get("momentum_buffer") is None
+
+    def update_together(self, launch: Any, np: Any, ws: Any, gs: Any, group: Any, states: Any) -> bool:
+        momentum, first = group["momentum"], bool(group["momentum"]) and self.phase(states[0])
+        held = [
+            np.empty_like(w) if first else s["momentum_buffer"] for w, s in zip(ws, states, strict=True) if momentum
+        ]
+        done: bool = launch(
+            *ws, *gs, *held, arrays=3 if momentum else 2, first=first, nesterov=bool(group["nesterov"]),
+            maximize=bool(group["maximize"]), lr=group["lr"], momentum=momentum, undamped=1 - group["dampening"],
+            decay=group["weight_decay"],
+        )  # fmt: skip
+        if done and first:
+            for state, v in zip(states, held, strict=True):
+                state["momentum_buffer"] = v
+        return done

@@ -158,36 +158,50 @@ class TestAsArray:
         assert x.dtype == np.asarray(value).dtype
 
 
-class TestCheckIndex:
-    @pytest.mark.parametrize("name", ["cpu", "cuda:1"])
-    @pytest.mark.parametrize(
-        ("values", "low", "high", "bad"),
-        [
-            ([0, 4, -5], -5, 5, None),
-            ([0, 5, 7], -5, 5, 5),
-            ([3, -6, 9], -5, 5, -6),
-            ([[0, 1], [2, -1]], 0, 3, -1),
-            ([], 0, 0, None),
-            ([0], 0, 0, 0),
-        ],
-    )
-    def test_names_the_first_bad_value(self, fake_cuda, name, values, low, high, bad):
-        backend = get_backend(name)
-        assert backend.check_index(backend.from_host(np.array(values, np.int64)), low, high) == bad
+INDICES = [
+    ([0, 4, -5], -5, 5, None),
+    ([0, 5, 7], -5, 5, 5),
+    ([3, -6, 9], -5, 5, -6),
+    ([[0, 1], [2, -1]], 0, 3, -1),
+    ([], 0, 0, None),
+    ([0], 0, 0, 0),
+]
 
-    @pytest.mark.parametrize("name", ["cpu", "cuda:1"])
-    def test_unsigned_indices(self, fake_cuda, name):
+
+class TestCheckIndex:
+    @pytest.mark.parametrize(("values", "low", "high", "bad"), INDICES)
+    def test_on_the_host_it_names_the_first_bad_value(self, values, low, high, bad):
+        assert get_backend("cpu").check_index(np.array(values, np.int64), low, high) == bad
+
+    @pytest.mark.parametrize("name", ["cuda:0", "cuda:1", "emulated"])
+    @pytest.mark.parametrize(("values", "low", "high", "bad"), INDICES)
+    def test_on_a_device_the_next_synchronisation_tells(self, fake_cuda, name, values, low, high, bad):
+        backend = get_backend(name)
+        index = backend.from_host(np.array(values, np.int64))
+        assert backend.check_index(index, low, high, "take") is None
+        if bad is None:
+            backend.synchronize()
+            return
+        with pytest.raises(IndexError, match=rf"\[take\] indices must be in \[{low}, {high}\), got"):
+            backend.synchronize()
+        backend.synchronize()  # told once
+
+    @pytest.mark.parametrize("name", ["cuda:1", "emulated"])
+    def test_copying_to_the_host_is_a_synchronisation(self, fake_cuda, name):
         backend = get_backend(name)
         index = backend.from_host(np.array([0, 200, 255], np.uint8))
-        assert backend.check_index(index, -300, 300) is None
-        assert backend.check_index(index, -201, 201) == 255
+        backend.check_index(index, -300, 300)
+        assert backend.to_host(index).tolist() == [0, 200, 255]
+        backend.check_index(index, -201, 201)
+        with pytest.raises(IndexError, match="got 255"):
+            backend.to_host(index)
 
-    def test_waits_once(self, backend, world):
+    def test_it_does_not_wait(self, backend, world):
         index = backend.from_host(np.arange(5))
         backend.synchronize()
         before = world.waits
         backend.check_index(index, 0, 5)
-        assert world.waits == before + 1
+        assert world.waits == before
 
 
 class TestGuard:
@@ -220,7 +234,7 @@ class TestGuard:
     def test_methods_need_no_guard(self, backend):
         x = backend.from_host(np.arange(6).reshape(2, 3))
         assert backend.to_host(x.T).tolist() == [[0, 3], [1, 4], [2, 5]]
-        assert backend.check_index(x, 0, 3) == 3
+        backend.check_index(x, 0, 6)
         backend.synchronize()
 
 

@@ -19,6 +19,7 @@ from . import cuda, functions
 from .array import ndarray
 from .cuda import World
 from .functions import LACKING
+from .raw import RawModule
 
 __all__ = ["World", "build", "ndarray"]
 
@@ -31,6 +32,7 @@ def build(**options: Any) -> types.ModuleType:
     module.world = world  # type: ignore[attr-defined]
     module.ndarray = ndarray  # type: ignore[attr-defined]
     module.cuda = cuda.namespace(world)  # type: ignore[attr-defined]
+    module.RawModule = RawModule  # type: ignore[attr-defined]
     tricks = types.SimpleNamespace(as_strided=functions.as_strided, sliding_window_view=functions.sliding_window_view)
     module.lib = types.SimpleNamespace(stride_tricks=tricks)  # type: ignore[attr-defined]
     for name in ("newaxis", "pi", "e", "inf", "nan"):

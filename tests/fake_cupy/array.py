@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -67,8 +66,11 @@ class ndarray:
     def __init__(
         self, shape: Any, dtype: Any = float, memptr: Any = None, strides: Any = None, order: str = "C"
     ) -> None:
-        if memptr is not None or strides is not None:
-            raise NotImplementedError("the fake makes no arrays on given memory")
+        if memptr is not None:
+            self._data, self._device = _on_memory(tuple(shape), np.dtype(dtype), memptr, strides), memptr.device_id
+            return
+        if strides is not None:
+            raise ValueError("memptr is required if strides is given.")
         self._data: np.ndarray = np.empty(shape, dtype, order or "C")  # type: ignore[call-overload]
         self._device = cuda.current_device()
 
@@ -83,7 +85,7 @@ class ndarray:
     strides = property(lambda self: self._data.strides)
     flags = property(lambda self: Flags(self._data.flags))
     device = property(lambda self: cuda.Device(self._device))
-    data = property(lambda self: types.SimpleNamespace(ptr=self._data.ctypes.data, device_id=self._device))
+    data = property(lambda self: cuda.MemoryPointer(self._data, 0, self._device))
     base = property(lambda self: None if self._data.base is None else wrap(self._data.base, self))
     T = property(lambda self: self.transpose())
 
@@ -246,6 +248,22 @@ class ndarray:
         if func.__name__ in functions.LACKING:
             return NotImplemented
         return functions.find(func.__name__)(*args, **kwargs)
+
+
+def _on_memory(shape: tuple[int, ...], dtype: np.dtype, pointer: Any, strides: Any) -> np.ndarray:
+    """An array on memory that a pointer names; it keeps the memory alive."""
+    if strides is None:
+        strides = np.empty(shape, np.int8).strides
+        strides = tuple([s * dtype.itemsize for s in strides])
+
+    class Memory:
+        __array_interface__ = {
+            "version": 3, "shape": shape, "strides": tuple(strides), "typestr": f"|V{dtype.itemsize}",
+            "data": (pointer.ptr, False),
+        }  # fmt: skip
+        owner = pointer.owner
+
+    return np.asarray(Memory()).view(dtype)
 
 
 def host(value: Any, anywhere: bool = False) -> Any:

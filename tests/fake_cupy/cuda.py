@@ -107,6 +107,10 @@ class Device:
     def __exit__(self, *_: object) -> None:
         _local.device = _local.stack.pop()
 
+    @property
+    def attributes(self) -> dict[str, int]:
+        return {"MultiProcessorCount": 4, "MaxSharedMemoryPerBlockOptin": 99 << 10}
+
     def synchronize(self) -> None:
         _world.waits += 1
         _world.finish()
@@ -153,6 +157,24 @@ class Stream:
 
 
 Stream.null = Stream()  # type: ignore[attr-defined]
+
+
+class MemoryPointer:
+    """A place in the memory of a fake GPU: `owner` is an array of bytes of the host."""
+
+    def __init__(self, owner: np.ndarray, offset: int, device_id: int) -> None:
+        self.owner, self.offset, self.device_id = owner, offset, device_id
+
+    @property
+    def ptr(self) -> int:
+        return int(self.owner.__array_interface__["data"][0]) + self.offset
+
+    def __add__(self, bytes: int) -> MemoryPointer:
+        return MemoryPointer(self.owner, self.offset + bytes, self.device_id)
+
+
+def alloc(size: int) -> MemoryPointer:
+    return MemoryPointer(np.full(max(size, 1), POISON, np.uint8), 0, current_device())
 
 
 class PinnedMemoryPointer(np.ndarray):
@@ -210,6 +232,7 @@ def namespace(here: World) -> types.SimpleNamespace:
             return types.SimpleNamespace(getVersion=lambda handle: 130000)
 
     return Cuda(
+        alloc=alloc,
         Device=Device,
         Event=Event,
         Stream=Stream,

@@ -11,11 +11,14 @@ from ops.case import Case, Positive, case
 import gradflow as gf
 from gradflow.autograd.primitive import BIND as P
 from gradflow.nn import functional as F
+from gradflow.ops.pool import adaptive as adaptive_walk
+from gradflow.ops.pool import strided
 
 MASK = np.array([[True, False, True], [False, True, True]])
 LABELS = np.array([1, 3, 0])
 DENSE_LABELS = np.array([[[1, 0], [2, 1]], [[0, 2], [2, 2]]])
 WEIGHTS = np.array([0.5, 2.0, 1.0, 1.5])
+ROWS = np.array([[2, 0, 2], [1, 4, 2]])
 WON = (np.arange(24).reshape(2, 3, 2, 2) * 5 % 6).astype("u1")  # positions in a (2, 3) window
 
 
@@ -65,6 +68,46 @@ def pool(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
     ]
 
 
+def averages(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
+    return [
+        case(
+            f"avg_pool2d-{name}",
+            lambda x: F.avg_pool2d(x, kernel, **options),
+            x,
+            ref=lambda x: ref.avg_pool2d(x, kernel, **options),
+            rows=(0,),
+        )
+    ]
+
+
+def shares(name: str, x: Any, pool: Any, **static: Any) -> list[Case]:
+    """avg_pool2d_backward for one image of two channels, against the transpose of the reference `pool`."""
+    units = np.eye(int(np.prod(x))).reshape(-1, *x)
+    y = pool(units[:1]).shape
+    return [
+        case(
+            f"avg_pool2d_backward-{name}",
+            lambda g: P.avg_pool2d_backward(g, x_shape=(g.shape[0], *x), **static),
+            y,
+            ref=lambda g: np.stack([(pool(u[None]) * g).sum() for u in units]).reshape(1, *x),
+            rows=(0,),
+        )
+    ]
+
+
+def adaptive(name: str, x: Any, out: Any) -> list[Case]:
+    return [
+        case(
+            f"adaptive_{kind}_pool2d-{name}",
+            lambda x, op=op: op(x, out),
+            x,
+            ref=lambda x, reduce=reduce: ref.adaptive_pool2d(x, ref.pair(out), reduce),
+            rows=(0,),
+        )
+        for kind, op, reduce in (("avg", F.adaptive_avg_pool2d, np.mean), ("max", F.adaptive_max_pool2d, np.max))
+    ]
+
+
 def pooled(name: str, out: tuple[int, int], stride: Any, padding: Any, dilation: Any) -> list[Case]:
     """pool_pick and pool_place over (2, 3, 5, 6) with (2, 3) windows."""
     static = {"kernel": (2, 3), "stride": stride, "padding": padding, "dilation": dilation, "out": out}
@@ -100,6 +143,33 @@ def pooled(name: str, out: tuple[int, int], stride: Any, padding: Any, dilation:
     ]
 
 
+def unfolded(x: Any, kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> Any:
+    """(N, C, R S, L): the windows of x as columns."""
+    (sh, sw), (p, q), (dh, dw) = ref.pair(stride), ref.pair(padding), ref.pair(dilation)
+    rows = (x.shape[2] + 2 * p - dh * (kernel[0] - 1) - 1) // sh + 1
+    cols = (x.shape[3] + 2 * q - dw * (kernel[1] - 1) - 1) // sw + 1
+    seen = ref.windows(x, kernel, stride, padding, dilation, (rows, cols), 0.0)
+    return np.moveaxis(seen, -1, 2).reshape(*x.shape[:2], kernel[0] * kernel[1], rows * cols)
+
+
+def sliding(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
+    """F.unfold and F.fold with one set of options."""
+    columns = unfolded(np.zeros(x), kernel, **options)
+    n, c, taps, places = columns.shape
+
+    def folded(g: np.ndarray) -> np.ndarray:
+        size = int(np.prod(x[1:]))
+        units = unfolded(np.eye(size).reshape(size, *x[1:]), kernel, **options).reshape(size, -1)
+        return (g.reshape(len(g), -1) @ units.T).reshape(len(g), *x[1:])
+
+    return [
+        case(f"unfold-{name}", lambda x: F.unfold(x, kernel, **options), x,
+            ref=lambda x: unfolded(x, kernel, **options).reshape(len(x), c * taps, places), rows=(0,)),
+        case(f"fold-{name}", lambda g: F.fold(g, x[2:], kernel, **options), (n, c * taps, places), ref=folded,
+            rows=(0,)),
+    ]  # fmt: skip
+
+
 def batch_norm(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: bool) -> Any:
     return F.batch_norm(x, mean, var, weight, bias, training, eps=1e-2)
 
@@ -126,6 +196,13 @@ LAYERS = [
         ref=lambda x, w: ref.conv2d(x, w, padding=((0, 1), (1, 2)), dilation=(1, 3))),
     case("conv2d-one-image", lambda x, w, b: F.conv2d(x, w, b, padding="valid"), (2, 3, 3), (2, 2, 2, 2), (2,),
         ref=lambda x, w, b: ref.conv2d(x[None], w, b)[0]),
+    *sliding("plain", (2, 2, 4, 5), (2, 3)),
+    *sliding("padded", (1, 2, 3, 4), (3, 2), padding=(1, 2), stride=(1, 2)),
+    *sliding("dilation", (2, 1, 5, 6), (2, 2), dilation=(3, 2), stride=2, padding=1),
+    case("unfold-one-image", lambda x: F.unfold(x, 2), (2, 3, 3),
+        ref=lambda x: unfolded(x[None], (2, 2)).reshape(8, 4)),
+    case("fold-one-image", lambda g: F.fold(g, 2, (1, 2)), (2, 2),
+        ref=lambda g: np.stack([g[0], g[1]], -1).reshape(1, 2, 2)),
     *pool("plain", (2, 2, 4, 5), 2),
     *pool("overlapping", (1, 2, 5, 5), 3, stride=1),
     *pool("padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
@@ -134,6 +211,28 @@ LAYERS = [
     *pool("dilation", (1, 2, 5, 7), 2, stride=1, dilation=(2, 3)),
     *pool("gaps", (1, 1, 5, 7), 2, stride=3),
     case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.max_pool2d(x[None], 2)[0]),
+    *averages("plain", (2, 2, 4, 5), 2),
+    *averages("overlapping", (1, 2, 5, 5), 3, stride=1),
+    *averages("padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
+    *averages("padding-not-counted", (1, 2, 5, 4), 3, stride=2, padding=1, count_include_pad=False),
+    *averages("ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
+    *averages("ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
+    *averages("gaps", (1, 1, 5, 7), 2, stride=3, divisor_override=3),
+    case("avg_pool2d-one-image", lambda x: F.avg_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.avg_pool2d(x[None], 2)[0]),
+    *shares("padded", (2, 5, 4), lambda x: ref.avg_pool2d(x, (3, 2), (2, 1), 1), rows=strided(3, 2, 1, 3),
+        cols=strided(2, 1, 1, 5), padding=True),
+    *shares("divisor", (2, 3, 4), lambda x: ref.avg_pool2d(x, 2, divisor_override=3), rows=strided(2, 2, 0, 1),
+        cols=strided(2, 2, 0, 2), divisor=3),
+    *shares("adaptive", (2, 4, 7), lambda x: ref.adaptive_pool2d(x, (1, 3), np.mean), rows=adaptive_walk(4, 1),
+        cols=adaptive_walk(7, 3)),
+    *adaptive("global", (2, 3, 3, 4), 1),
+    *adaptive("dividing", (1, 2, 6, 4), (3, 2)),
+    *adaptive("overlapping", (1, 2, 5, 7), (3, 2)),
+    *adaptive("more-than-there-are", (1, 1, 3, 4), (5, 6)),
+    case("adaptive_avg_pool2d-one-image", lambda x: F.adaptive_avg_pool2d(x, (None, 2)), (2, 3, 4),
+        ref=lambda x: ref.adaptive_pool2d(x[None], (3, 2), np.mean)[0]),
+    case("adaptive_max_pool2d-one-image", lambda x: F.adaptive_max_pool2d(x, (2, None)), (2, 3, 3),
+        ref=lambda x: ref.adaptive_pool2d(x[None], (2, 3), np.max)[0]),
     *pooled("apart", (2, 2), (3, 3), (0, 0), (1, 1)),
     *pooled("apart-in-rows", (2, 4), (3, 1), (0, 0), (1, 1)),
     *pooled("overlapping", (5, 4), (1, 1), (0, 0), (1, 1)),
@@ -191,6 +290,26 @@ LAYERS = [
     case("cross_entropy-probabilities-dense", soft, (2, 3, 2), (2, 3, 2), c=WEIGHTS[:3],
         ref=lambda x, q, w: ref.soft_cross_entropy(x, ref.softmax(q, 1), w, 0.1)),
     case("cross_entropy-probabilities-0", F.cross_entropy, (2, 3), c=np.eye(3)[:2], ref=ref.soft_cross_entropy),
+    case("cross_entropy-probabilities-sum", lambda x, q: F.cross_entropy(x, gf.sigmoid(q), reduction="sum"), (3, 4),
+        (3, 4), ref=lambda x, q: 3 * ref.soft_cross_entropy(x, 1 / (1 + np.exp(-q))), rows=(0, 1)),
+    case("softmax_cross_entropy_probabilities",
+        lambda x, q, w: P.softmax_cross_entropy_probabilities(x, q, w, label_smoothing=0.2), (2, 3), (2, 3),
+        c=WEIGHTS[:3], ref=lambda x, q, w: [ref.soft_cross_entropy(a[None], b[None], w, 0.2) for a, b in zip(x, q)]),
+    case("cross_entropy_mean", lambda x, t: P.cross_entropy_mean(x, t, None, ignore_index=3), (3,), c=LABELS,
+        ref=lambda x, t: x.sum() / 2),
+    case("cross_entropy_mean-weight", lambda x, t, w: P.cross_entropy_mean(x, t, w, ignore_index=3), (3,),
+        c=(LABELS, WEIGHTS), ref=lambda x, t, w: x.sum() / 2.5),
+    case("cross_entropy_scale", lambda g, s, t: P.cross_entropy_scale(g, s, t, ignore_index=3), (3,), (3, 4), c=LABELS,
+        ref=lambda g, s, t: (g * (t != 3))[:, None] * s, rows=(0, 1), constant_rows=(0,), mixed=False),
+    case("embedding", lambda w, i: F.embedding(i, w), (5, 3), c=ROWS, ref=lambda w, i: w[i], constant_rows=(0,)),
+    case("embedding-padding", lambda w, i: F.embedding(i, w, padding_idx=-1), (5, 3), c=ROWS, ref=lambda w, i: w[i],
+        constant_rows=(0,), numeric=False),
+    case("embedding_backward", lambda g, i: P.embedding_backward(g, i, rows=5, padding_idx=None), (2, 3, 2), c=ROWS,
+        ref=lambda g, i: np.stack([g[i == k].sum(0) for k in range(5)]), rows=(0,), constant_rows=(0,)),
+    case("embedding_backward-padding", lambda g, i: P.embedding_backward(g, i, rows=5, padding_idx=2), (2, 3), c=ROWS,
+        ref=lambda g, i: np.array([g[i == k].sum() * (k != 2) for k in range(5)]), rows=(0,), constant_rows=(0,)),
+    case("one_hot", lambda x, i: x * F.one_hot(i, 5), (2, 3, 5), c=ROWS, ref=lambda x, i: x * np.eye(5)[i], rows=(0,),
+        constant_rows=(0,)),
     case("mse_loss", F.mse_loss, (2, 3), (2, 3), ref=lambda x, y: np.square(x - y).mean()),
     case("mse_loss-sum", lambda x, y: F.mse_loss(x, y, "sum"), (2, 3), c=np.ones((2, 3)),
         ref=lambda x, y: np.square(x - y).sum(), rows=(0,), constant_rows=(0,)),

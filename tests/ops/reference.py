@@ -94,12 +94,52 @@ def max_pool2d(
     x: np.ndarray, kernel: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> np.ndarray:
     """Max pooling, one window at a time."""
-    stride, out = kernel if stride is None else stride, []
+    stride = kernel if stride is None else stride
+    out = pool_size(x, kernel, stride, padding, dilation, ceil_mode)
+    return windows(x, kernel, stride, padding, dilation, out, -np.inf).max(axis=-1)
+
+
+def pool_size(x: np.ndarray, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[int, int]:
+    """How many windows fit."""
+    out = []
     for n, k, s, p, d in zip(x.shape[2:], pair(kernel), pair(stride), pair(padding), pair(dilation), strict=True):
         starts = range(-p, n + (p if not ceil_mode else 0), s)  # ceil_mode: any window that starts inside
         ends = n + p - d * (k - 1) + (s - 1 if ceil_mode else 0)
         out.append(len([a for a in starts if a < ends]))
-    return windows(x, kernel, stride, padding, dilation, (out[0], out[1]), -np.inf).max(axis=-1)
+    return out[0], out[1]
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    kernel: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: Any = None,
+) -> np.ndarray:
+    """Average pooling, one window at a time: what ceil_mode adds beyond the padding never counts."""
+    stride = kernel if stride is None else stride
+    out, (p, q) = pool_size(x, kernel, stride, padding, 1, ceil_mode), pair(padding)
+    ones = np.ones((1, 1, *x.shape[2:]))
+    counted = windows(ones, kernel, stride, padding, 1, out, 0.0)
+    if count_include_pad:
+        ones = np.pad(ones, ((0, 0), (0, 0), (p, p), (q, q)), constant_values=1.0)
+        counted = windows(ones, kernel, stride, 0, 1, out, 0.0)
+    sums = windows(x, kernel, stride, padding, 1, out, 0.0).sum(axis=-1)
+    return sums / (divisor_override or counted.sum(axis=-1))
+
+
+def adaptive_pool2d(x: np.ndarray, out: Any, reduce: Any) -> np.ndarray:
+    """Adaptive pooling, one window at a time."""
+    y = np.zeros((*x.shape[:2], *out))
+    for at in np.ndindex(*out):
+        rows, cols = [
+            slice(int(np.floor(i * n / o)), int(np.ceil((i + 1) * n / o)))
+            for i, n, o in zip(at, x.shape[2:], out, strict=True)
+        ]
+        y[:, :, at[0], at[1]] = reduce(x[:, :, rows, cols], axis=(2, 3))
+    return y
 
 
 def batch_norm(

@@ -62,6 +62,12 @@ LINES = [
         ]
     ],
     *[
+        line(f"unfold and fold {k}", lambda t, nn, x, k=k: nn.fold(nn.unfold(x, **k) ** 2, (5, 6), **k), (2, 3, 5, 6))
+        for k in [
+            {"kernel_size": 2}, {"kernel_size": (3, 2), "stride": (1, 2), "padding": (2, 1), "dilation": (1, 2)},
+        ]
+    ],
+    *[
         line(f"max_pool2d {k}", lambda t, nn, x, k=k: nn.max_pool2d(x, **k), (2, 3, 7, 8))
         for k in [
             {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
@@ -71,6 +77,25 @@ LINES = [
         ]
     ],
     line("max_pool2d of equal elements", lambda t, nn, x: nn.max_pool2d(nn.relu(x), 3, 1, 1), (1, 2, 5, 5)),
+    *[
+        line(f"avg_pool2d {k}", lambda t, nn, x, k=k: nn.avg_pool2d(x, **k), (2, 3, 7, 8))
+        for k in [
+            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
+            {"kernel_size": (2, 3), "stride": 1, "padding": 1, "count_include_pad": False},
+            {"kernel_size": 3, "stride": (2, 4), "ceil_mode": True},
+            {"kernel_size": 3, "stride": 5, "padding": 1, "ceil_mode": True},
+            {"kernel_size": (4, 2), "stride": 3, "padding": (2, 0), "ceil_mode": True, "count_include_pad": False},
+            {"kernel_size": 2, "divisor_override": 3},
+        ]
+    ],
+    *[
+        line(f"adaptive_{kind}_pool2d {out}", lambda t, nn, x, kind=kind, out=out: getattr(nn,
+            f"adaptive_{kind}_pool2d")(x, out), (2, 3, 7, 8))
+        for kind in ("avg", "max") for out in (1, (7, 4), (3, 5), (None, 2), (9, 16))
+    ],
+    line("adaptive_max_pool2d of equal elements", lambda t, nn, x: nn.adaptive_max_pool2d(nn.relu(x), 3), (1, 2, 5, 7)),
+    line("pooling of one image", lambda t, nn, x: nn.max_pool2d(x, 2) + nn.avg_pool2d(x, 2)
+        + nn.adaptive_avg_pool2d(x, (3, 2)) + nn.adaptive_max_pool2d(x, (3, 2)), (2, 6, 5)),
     line("batch_norm train", lambda t, nn, x, w, b: nn.batch_norm(x, None, None, w, b, True), (4, 3, 2, 2), (3,), (3,)),
     line("batch_norm eval", lambda t, nn, x, w, b, m, v: nn.batch_norm(x, m, v, w, b, False, 0.1, 1e-3), (4, 3, 2),
         (3,), (3,), c=(MEAN, VAR)),
@@ -96,6 +121,18 @@ LINES = [
         c=(np.full(4, -100),)),
     line("cross_entropy probabilities", lambda t, nn, x, q: nn.cross_entropy(x, t.softmax(q, 1), label_smoothing=0.1),
         (3, 4), (3, 4)),
+    *[
+        line(f"cross_entropy probabilities {k}", lambda t, nn, x, q, w, k=k: nn.cross_entropy(x, q * q, w, **k), (4, 4),
+            (4, 4), c=(WEIGHTS,))
+        for k in [{}, {"reduction": "sum"}, {"reduction": "none", "label_smoothing": 0.3}, {"label_smoothing": 1.0}]
+    ],
+    line("cross_entropy probabilities of one row", lambda t, nn, x, q: nn.cross_entropy(x, q, label_smoothing=0.1),
+        (4,), (4,)),
+    line("cross_entropy probabilities 0 and 1", lambda t, nn, x, q: nn.cross_entropy(x, q), (4, 4),
+        c=(np.eye(4)[LABELS],)),
+    line("embedding", lambda t, nn, w, i: nn.embedding(i, w) * nn.embedding(i, w), (4, 3), c=(INDEX.reshape(2, 2),)),
+    line("embedding padding", lambda t, nn, w, i: nn.embedding(i, w, padding_idx=-2) ** 2, (4, 3), c=(INDEX,)),
+    line("one_hot", lambda t, nn, x, i: x * nn.one_hot(i) + nn.one_hot(i, 3), (4, 3), c=(INDEX,)),
     line("cross_entropy probabilities weighted", lambda t, nn, x, q, w: nn.cross_entropy(x,
         t.softmax(q, 1), w, reduction="none"), (3, 4, 2), (3, 4, 2), c=(WEIGHTS,)),
 ]  # fmt: skip

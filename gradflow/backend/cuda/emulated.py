@@ -1,0 +1,140 @@
+"""The emulated device: NumPy arrays, and CUDA kernels compiled for the CPU (see `emulator`)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..base import Device
+from ..dtypes import is_half
+from ..numpy import NumpyBackend
+from . import emulator
+from .faults import WORDS, Faults
+from .launcher import launchers_on
+from .program import Program
+
+_FLOATS = ("float", "double", "__half", "__nv_bfloat16")
+
+
+class EmulatedArray(np.ndarray):
+    """A NumPy array that lives on the emulated device."""
+
+
+class EmulatedBackend(NumpyBackend):
+    """Kernels run on the CPU, a block at a time; all else is NumPy. For finding faults, not for speed.
+
+    GRADFLOW_EMULATOR_ORDER=reverse runs the threads of each block in reverse order, which shows missing barriers.
+    """
+
+    multiprocessors = 4
+    max_blocks = 8
+    """Few, so that grid-stride loops go round."""
+    shared_optin = 99 << 10
+    null = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device = Device("emulated")
+        self.array_type = EmulatedArray
+        self.reverse = os.environ.get("GRADFLOW_EMULATOR_ORDER") == "reverse"
+        self.faults = Faults(np.zeros(WORDS, np.int64))
+        self._libraries: dict[tuple[Program, str], emulator.Library] = {}
+        self.kernels: dict[str, Callable[..., Any]] = dict(launchers_on(self))
+
+    # -- arrays ---------------------------------------------------------------------------------------------------
+
+    def from_host(self, array: np.ndarray) -> EmulatedArray:
+        return np.array(array).view(EmulatedArray)
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        self.faults.check(self.device)
+        return np.array(array)
+
+    def as_array(self, value: Any) -> EmulatedArray:
+        return np.asarray(value).view(EmulatedArray)
+
+    def check_index(self, index: np.ndarray, low: int, high: int, op: str = "index") -> int | None:
+        check_on_device(self, index, low, high, op)
+        return None
+
+    def synchronize(self) -> None:
+        self.faults.check(self.device)
+
+    # -- what plans need ------------------------------------------------------------------------------------------
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype, strides: tuple[int, ...]) -> EmulatedArray:
+        """A new array in contiguous memory of the given strides, filled so that a kernel's omissions show."""
+        size = int(np.prod(shape)) * dtype.itemsize
+        memory = np.full(size, 0xCD, np.uint8)
+        return np.ndarray.__new__(EmulatedArray, shape, dtype, memory, 0, strides)
+
+    def view(self, array: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+        if offset == 0 and array.shape == shape and array.strides == strides:
+            return array
+        if 0 in shape:
+            return np.empty(shape, array.dtype).view(EmulatedArray)
+        interface = {
+            "version": 3, "shape": shape, "strides": strides, "typestr": f"|V{array.dtype.itemsize}",
+            "data": (self.address(array) + offset, False),
+        }  # fmt: skip
+        holder = _Memory(interface, array)
+        return np.asarray(holder).view(array.dtype).view(EmulatedArray)
+
+    def address(self, array: Any) -> int:
+        return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+    def pointer(self, array: Any, offset: int) -> int:
+        return self.address(array) + offset
+
+    def fault_word(self, op: str, what: str) -> int:
+        return self.faults.word(op, what)
+
+    def matmul(self, a: Any, b: Any, out: Any) -> None:
+        if is_half(a.dtype):  # summed in float32, as cuBLAS does
+            out[...] = np.matmul(a.astype("f4"), b.astype("f4"))
+        else:
+            np.matmul(a, b, out=out)
+
+    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+        """The way to launch an instance. All its float types are compiled together, which takes little longer."""
+        library = self._libraries.get((program, instance))
+        if library is None:
+            wanted = _family(instance) if program.shares_types else [instance]
+            library = emulator.build(program.text, wanted, filename=program.filename)
+            for name in wanted:
+                self._libraries[program, name] = library
+        found = library
+
+        def run(grid: Any, block: Any, args: Any, shared: int) -> None:
+            found.launch(instance, grid, block, shared, args, reverse=self.reverse)
+
+        return run
+
+
+class _Memory:
+    """What NumPy makes an array of; keeps the owner of the memory."""
+
+    def __init__(self, interface: dict[str, Any], owner: Any) -> None:
+        self.__array_interface__, self.owner = interface, owner
+
+
+def _family(instance: str) -> list[str]:
+    """An instance, and those that differ from it in their float types only: <float, 4> gives <double, 4> and so on."""
+    kinds = re.findall(r"\b(?:float|double|__half|__nv_bfloat16)\b", instance)
+    if len(set(kinds)) != 1:
+        return [instance]
+    return [re.sub(rf"\b{kinds[0]}\b", kind, instance) for kind in _FLOATS]
+
+
+def check_on_device(backend: Any, index: Any, low: int, high: int, op: str) -> None:
+    """Have a kernel look for values of an integer array outside [low, high), without waiting for what it finds."""
+    from ..kernels import Declined, count_launch
+
+    outcome = backend.kernels["check_index"](backend.as_array(index), low=low, high=high, op=op)
+    if type(outcome) is Declined:
+        raise TypeError(f"[{op}] cannot check the range of an index: {outcome.reason}")
+    count_launch("check_index")

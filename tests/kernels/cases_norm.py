@@ -1,0 +1,83 @@
+"""Kernel cases of batch norm and layer norm."""
+
+from __future__ import annotations
+
+import numpy as np
+from kernels.harness import KernelCase, kernel_case, randoms
+
+EPS = 1e-3
+LONG = {"f4": 1e-5, "f8": 1e-13, "f2": 4e-3, "bfloat16": 3e-2}
+"""Sums over many elements, which the array code takes in another order."""
+
+
+def batch_norms(*shape: int) -> list[KernelCase]:
+    """All kernels of batch norm on x of one shape."""
+    c, name, axes = (shape[1],), "x".join(map(str, shape)), (0, *range(2, len(shape)))
+    var, x = np.abs(randoms(c, name)) + 0.1, randoms(shape, name)
+    own = (x.mean(axes), x.var(axes))
+    return [
+        kernel_case("batch_norm", shape, c, c, id=f"batch_norm-{name}", eps=EPS, tolerance=LONG),
+        kernel_case("batch_norm_relu", shape, None, None, id=f"batch_norm_relu-{name}", eps=EPS, tolerance=LONG),
+        kernel_case("batch_norm_inference", shape, c, var, c, c, id=f"batch_norm_inference-{name}", eps=EPS, relu=True),
+        kernel_case("batch_norm_inference", shape, c, var, None, None, id=f"batch_norm_inference-{name}-bare", eps=EPS,
+            relu=False),
+        kernel_case("batch_norm_backward", shape, x, None, c, *own, id=f"batch_norm_backward-{name}", eps=EPS,
+            tolerance=LONG),
+        kernel_case("batch_norm_backward", shape, x, shape, None, *own, id=f"batch_norm_backward-{name}-relu",
+            eps=EPS, tolerance=LONG),
+    ]  # fmt: skip
+
+
+def layer_norms(*shape: int, dims: int = 1) -> list[KernelCase]:
+    """All kernels of layer norm on x of one shape."""
+    last, name = shape[-dims:], f"{'x'.join(map(str, shape))}-{dims}"
+    static = {"dims": dims, "eps": EPS}
+    return [
+        kernel_case("layer_norm", shape, last, last, id=f"layer_norm-{name}", tolerance=LONG, **static),
+        kernel_case("layer_norm", shape, None, None, id=f"layer_norm-{name}-bare", tolerance=LONG, **static),
+        kernel_case("layer_norm_backward", shape, shape, last, id=f"layer_norm_backward-{name}", tolerance=LONG,
+            **static),
+        kernel_case("layer_norm_backward", shape, shape, None, id=f"layer_norm_backward-{name}-bare", tolerance=LONG,
+            **static),
+    ]  # fmt: skip
+
+
+def far_away(*shape: int) -> list[KernelCase]:
+    """A mean of 10000 and a standard deviation of 0.01, of which float32 holds three digits: no more may be lost."""
+    x, c = 1e4 + 1e-2 * randoms(shape, "far away"), (shape[1],)
+    mean, var = np.full(c, 1e4), np.full(c, 1e-4)
+    near = {"f4": 2e-5, "f8": 1e-9}
+    options = {"eps": 1e-8, "dtypes": ("f4", "f8"), "tolerance": near, "specials": False}
+    name = "x".join(map(str, shape))
+    return [
+        kernel_case("batch_norm", x, None, None, id=f"batch_norm-far-{name}", **options),
+        kernel_case("batch_norm_backward", shape, x, None, None, mean, var, id=f"batch_norm_backward-far-{name}",
+            **options),
+        kernel_case("layer_norm", x, None, None, id=f"layer_norm-far-{name}", dims=len(shape) - 1, **options),
+        kernel_case("layer_norm_backward", shape, x, None, id=f"layer_norm_backward-far-{name}", dims=len(shape) - 1,
+            **options),
+    ]  # fmt: skip
+
+
+CASES = [
+    *batch_norms(2, 1, 1, 1),
+    *batch_norms(1, 3, 1, 2),
+    *batch_norms(5, 7),
+    *batch_norms(3, 5, 7),
+    *batch_norms(4, 8, 6, 4),
+    *batch_norms(2, 3, 2, 3, 3),
+    *batch_norms(6, 70, 9, 8),  # more channels than a block takes side by side
+    *batch_norms(40, 4, 16, 16),  # several blocks to a channel, and loops
+    kernel_case("batch_norm_inference", (0, 3, 2, 2), (3,), np.ones(3), (3,), (3,), eps=EPS, relu=False),
+    *layer_norms(1, 1),
+    *layer_norms(0, 4),
+    *layer_norms(3, 7),
+    *layer_norms(2, 3, 4, dims=2),
+    *layer_norms(6, dims=1),
+    *layer_norms(150, 40),  # several rows to a warp
+    *layer_norms(9, 1100),  # a block to a row
+    *layer_norms(2, 13000, dims=1),  # more than shared memory holds
+    *layer_norms(40, 300),  # more columns than a block takes side by side
+    *far_away(8, 3, 9, 5),
+    *far_away(30, 4, 8, 8),
+]

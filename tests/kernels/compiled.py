@@ -1,0 +1,245 @@
+"""Every kernel compiled for real GPUs, on a machine that has none: by NVRTC from its wheels, or by nvcc.
+
+Which instances there are is learnt from the kernel cases: each is planned, not run, in every dtype and layout, for a
+device that only notes what it is told to load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import importlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gradflow.backend.base import Device
+from gradflow.backend.cache import cache_dir
+from gradflow.backend.cuda import launchers  # noqa: F401  registers them
+from gradflow.backend.cuda.launcher import LAUNCHERS, PlanCache
+from gradflow.backend.cuda.program import Program, defines
+from kernels import harness
+
+ARCHITECTURES = ("sm_80", "sm_90")
+SHARED_OPTIN = 163 << 10
+"""What a block may have on sm_80, the smaller of the two."""
+
+
+class Recorder:
+    """A device on which plans are made and never run. `loaded`: (instance, its dynamic shared memory) by program."""
+
+    device, array_type, null = Device("recorder"), np.ndarray, 0
+    multiprocessors, max_blocks, shared_optin = 108, 32 * 108, SHARED_OPTIN
+
+    def __init__(self) -> None:
+        self.loaded: dict[Program, dict[str, int]] = {}
+
+    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+        instances = self.loaded.setdefault(program, {})
+        instances[instance] = max(shared, instances.get(instance, 0))
+        return lambda *_: None
+
+    def from_host(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def address(self, array: np.ndarray) -> int:
+        return array.ctypes.data
+
+    def view(self, *_: Any) -> Any:
+        raise AssertionError("a plan was run")
+
+    empty = pointer = matmul = view
+
+    def fault_word(self, op: str, what: str) -> int:
+        return 0
+
+
+@cache
+def instances() -> dict[Program, dict[str, int]]:
+    """The instances that the kernel cases ask for, each with its dynamic shared memory in bytes, by program."""
+    recorder = Recorder()
+    found = {name: PlanCache(launcher, recorder, name) for name, launcher in LAUNCHERS.items()}
+    files = sorted(Path(__file__).parent.glob("cases_*.py"))
+    for case in [c for f in files for c in importlib.import_module(f"kernels.{f.stem}").CASES]:
+        for dtype in case.dtypes:
+            operands = harness.rounded(case, dtype)
+            for _, place in [("", recorder.from_host), *(harness.layouts_of(recorder) if case.layouts else ())]:
+                static = dict(case.static)
+                values = {k: static.pop(k) for k in found[case.name].runtime if k in static}
+                found[case.name]._make([place(a) if isinstance(a, np.ndarray) else a for a in operands], static, values)
+    return recorder.loaded
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one instance takes on one architecture, as ptxas reports it; bytes but for registers."""
+
+    file: str
+    instance: str
+    architecture: str
+    registers: int
+    shared: int
+    dynamic_shared: int
+    spills: int
+    stack: int
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """compile(text, instances, macros, architecture) -> (log, {instance: the name ptxas has for it})."""
+
+    name: str
+    compile: Callable[[str, Sequence[str], Sequence[str], str], tuple[str, dict[str, str]]]
+
+
+class CompileError(RuntimeError):
+    """A source that does not compile, with the compiler's words."""
+
+
+def compiler() -> Compiler | None:
+    """NVRTC where its wheels are installed, else nvcc where that is on the path, else None."""
+    return _nvrtc() or _nvcc()
+
+
+def usages(found: Compiler) -> tuple[list[Usage], list[str]]:
+    """What every instance takes on every architecture, and all warnings. Raises CompileError."""
+    work = [(program, arch) for program in instances() for arch in ARCHITECTURES]
+    work.sort(key=lambda each: -len(instances()[each[0]]))  # the longest first, so that no core waits at the end
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda each: _compile(found, *each), work))
+    return [u for part, _ in parts for u in part], [w for _, part in parts for w in part]
+
+
+def _compile(found: Compiler, program: Program, architecture: str) -> tuple[list[Usage], list[str]]:
+    wanted = instances()[program]
+    macros = sorted({m for name in wanted for m in defines(name)})
+    log, names = _kept(found, program.text, sorted(wanted), macros, architecture)
+    entries = {}
+    for part in log.split("Compiling entry function '")[1:]:
+        numbers = {
+            what: int(match[1]) if (match := re.search(pattern, part)) else 0
+            for what, pattern in (
+                ("registers", r"Used (\d+) registers"),
+                ("shared", r"(\d+) bytes smem"),
+                ("spills", r"(\d+) bytes spill stores"),
+                ("stack", r"(\d+) bytes stack frame"),
+            )
+        }
+        entries[part.split("'")[0]] = numbers
+    rows = [
+        Usage(program.filename, name, architecture, dynamic_shared=shared, **entries[names[name]])
+        for name, shared in wanted.items()
+    ]
+    return rows, [line for line in log.splitlines() if re.search(r"\b(warning|error)\b", line)]
+
+
+def _kept(
+    found: Compiler, text: str, wanted: Sequence[str], macros: Sequence[str], architecture: str
+) -> tuple[str, dict[str, str]]:  # fmt: skip
+    """What the compiler says, from the cache where it has been asked the same before: it takes minutes for all."""
+    question = json.dumps([found.name, text, wanted, macros, architecture, Path(__file__).read_text(encoding="utf-8")])
+    kept = cache_dir() / "compile-only" / f"{hashlib.sha256(question.encode()).hexdigest()[:32]}.json"
+    try:
+        return tuple(json.loads(kept.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        answer = found.compile(text, wanted, macros, architecture)
+    with contextlib.suppress(OSError):  # not writable
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = kept.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(answer), encoding="utf-8")
+        unfinished.replace(kept)
+    return answer
+
+
+# -- the compilers -----------------------------------------------------------------------------------------------------
+
+
+def _nvrtc() -> Compiler | None:
+    spec = importlib.util.find_spec("nvidia")
+    roots = [Path(p) / "cu13" for p in (spec.submodule_search_locations or ())] if spec else []
+    root = next(
+        (r for r in roots if (r / "lib" / "libnvrtc.so.13").exists() and (r / "include" / "crt").exists()), None
+    )
+    if root is None or not (root / "include" / "cuda_fp16.h").exists():
+        return None
+    for builtins in (root / "lib").glob("libnvrtc-builtins.so.*"):
+        ctypes.CDLL(str(builtins))  # NVRTC looks for it by name and would not find it in a wheel
+    lib = ctypes.CDLL(str(root / "lib" / "libnvrtc.so.13"))
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    lib.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+
+    def text_of(program: ctypes.c_void_p, what: str) -> str:
+        size = ctypes.c_size_t()
+        getattr(lib, f"nvrtcGet{what}Size")(program, ctypes.byref(size))
+        buffer = ctypes.create_string_buffer(size.value)
+        getattr(lib, f"nvrtcGet{what}")(program, buffer)
+        return buffer.value.decode()
+
+    def compile_text(
+        text: str, wanted: Sequence[str], macros: Sequence[str], architecture: str
+    ) -> tuple[str, dict[str, str]]:  # fmt: skip
+        program = ctypes.c_void_p()
+        lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"source.cu", 0, None, None)
+        try:
+            for name in wanted:
+                lib.nvrtcAddNameExpression(program, name.encode())
+            options = [
+                f"-arch={architecture}", "-std=c++17", f"-I{root / 'include'}", "--ptxas-options=-v",
+                *[f"-D{macro}" for macro in macros],
+            ]  # fmt: skip
+            given = (ctypes.c_char_p * len(options))(*[o.encode() for o in options])
+            code = lib.nvrtcCompileProgram(program, len(options), given)
+            log = text_of(program, "ProgramLog")
+            if code:
+                raise CompileError(log)
+            names = {}
+            for name in wanted:
+                lowered = ctypes.c_char_p()
+                lib.nvrtcGetLoweredName(program, name.encode(), ctypes.byref(lowered))
+                names[name] = (lowered.value or b"").decode()
+            return log, names
+        finally:
+            lib.nvrtcDestroyProgram(ctypes.byref(program))
+
+    return Compiler(f"NVRTC {major.value}.{minor.value}", compile_text)
+
+
+def _nvcc() -> Compiler | None:
+    path, filt = shutil.which("nvcc"), shutil.which("c++filt")
+    if path is None or filt is None:
+        return None
+
+    def output(*command: str, text: str = "") -> str:
+        run = subprocess.run(command, input=text, capture_output=True, text=True)
+        if run.returncode:
+            raise CompileError(run.stdout + run.stderr)
+        return run.stdout + run.stderr
+
+    def compile_text(
+        text: str, wanted: Sequence[str], macros: Sequence[str], architecture: str
+    ) -> tuple[str, dict[str, str]]:  # fmt: skip
+        used = [f"const void* gf_{i} = (const void*)&{name};" for i, name in enumerate(wanted)]
+        with tempfile.TemporaryDirectory() as folder:
+            source, cubin = Path(folder, "source.cu"), Path(folder, "out.cubin")
+            source.write_text("\n".join([text, *used]))
+            options = ["-std=c++17", f"-arch={architecture}", "-cubin", "-Xptxas", "-v", *[f"-D{m}" for m in macros]]
+            log = output(path, *options, "-o", str(cubin), str(source))
+        entries = re.findall(r"Compiling entry function '(\w+)'", log)
+        shown = output(filt, text="\n".join(entries)).replace("unsigned int", "unsigned").splitlines()
+        return log, {s.split("(")[0].removeprefix("void "): e for s, e in zip(shown, entries, strict=True)}
+
+    release = re.search(r"V([\d.]+)", output(path, "--version"))
+    return Compiler(f"nvcc {release[1] if release else 'of unknown version'}", compile_text)

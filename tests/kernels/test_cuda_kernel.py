@@ -1,0 +1,117 @@
+"""The user's own kernels: `gf.cuda_kernel`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradflow as gf
+from gradflow.custom import CheckError
+from gradflow.nn import functional as F
+
+SOURCE = """
+#include "common.cuh"
+template <typename T> __global__ void wave(const T* x, T* y, acc_t<T> k, long long n) {
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x)
+        y[i] = narrow<T>(sin(k * widen(x[i])));
+}
+template <typename T> __global__ void wave_grad(const T* g, const T* x, T* dx, acc_t<T> k, long long n) {
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < n; i += (long long)gridDim.x * blockDim.x)
+        dx[i] = narrow<T>(widen(g[i]) * k * cos(k * widen(x[i])));
+}
+"""
+
+
+def make(wrong: bool = False, name: str = "wave") -> Any:
+    def wave(plan: Any, x: Any, *, k: float = 1.0) -> Any:
+        x = plan.dense(x)
+        y = plan.empty_like(x)
+        plan.launch("wave", [x.dtype], x, y, 1.01 * k if wrong else k, x.size, threads=x.size)
+        return y
+
+    def reference(np: Any, x: Any, *, k: float = 1.0) -> Any:
+        """sin(k x)."""
+        return np.sin(k * x)
+
+    wave.__name__ = name
+    op = gf.cuda_kernel(source=SOURCE, reference=reference, dtypes=("f4", "f8", "f2", "bfloat16"))(wave)
+
+    def gradient(xp: Any, g: Any, x: Any, *, k: float) -> Any:
+        # cosine by what differentiable formulas have: exp of the sigmoid's and tanh's family would not do, so
+        # cos(kx) is taken from the op itself, a quarter period on
+        return g * k * op(x + 1.5707963267948966 / k, k=k)
+
+    def wave_grad(plan: Any, g: Any, x: Any, *, k: float) -> Any:
+        g, x = plan.dense(g, x)
+        dx = plan.empty_like(x)
+        plan.launch("wave_grad", [x.dtype], g, x, dx, k, x.size, threads=x.size)
+        return dx
+
+    wave_grad.__name__ = f"{name}_grad"
+    op.backward(reference=gradient)(wave_grad)
+    return op
+
+
+def test_it_is_an_operation_with_gradients_of_every_order() -> None:
+    wave = make()
+    for device in ("cpu", "emulated"):
+        x = gf.tensor(np.linspace(-1, 1, 7), device=device, requires_grad=True)
+        gf.kernels.reset()
+        y = wave(x, k=2.0)
+        y.sum().backward()
+        assert np.allclose(y.detach().numpy(), np.sin(2 * np.linspace(-1, 1, 7)))
+        assert np.allclose(x.grad.numpy(), 2 * np.cos(2 * np.linspace(-1, 1, 7)))
+        assert gf.kernels.launches() == ({"wave": 1, "wave_grad": 1} if device == "emulated" else {})
+        assert gf.autograd.gradcheck(lambda x: wave(x, k=2.0), [x], order=3)
+    hessian = gf.func.hessian(lambda x: wave(x).sum())(gf.tensor([0.5, 1.0], dtype=gf.float64))
+    assert np.allclose(hessian.numpy(), np.diag(-np.sin([0.5, 1.0])))
+
+
+def test_transforms_and_modules() -> None:
+    wave = make()
+    x = gf.tensor(np.arange(6.0).reshape(3, 2), device="emulated")
+    assert np.allclose(gf.func.vmap(lambda r: wave(r, k=0.5))(x).numpy(), np.sin(0.5 * np.arange(6.0).reshape(3, 2)))
+    primal, tangent = gf.func.jvp(wave, (x,), (gf.ones_like(x),))
+    assert np.allclose(tangent.numpy(), np.cos(x.numpy())) and primal.shape == (3, 2)
+    assert F.relu(wave(x)).shape == (3, 2)
+
+
+def test_check_compares_kernels_with_references() -> None:
+    report = make().check((33,), k=0.7)
+    assert {(c.kernel, c.dtype) for c in report} == {
+        (k, d) for k in ("wave", "wave_grad") for d in ("f4", "f8", "f2", "bfloat16")
+    }
+    assert all([c.error < 3e-2 and c.seconds > 0 and c.bandwidth > 0 and "GB/s" in str(c) for c in report])
+    with pytest.raises(CheckError, match=r"\[bad_wave\] differs from its reference in f4"):
+        make(wrong=True, name="bad_wave").check((33,))
+
+
+def test_errors_are_clear() -> None:
+    wave = make()
+    with pytest.raises(TypeError, match=r"\[wave\] takes 1 operands \(x\), got 2"):
+        wave(gf.ones(2), gf.ones(2))
+    with pytest.raises(TypeError, match=r"\[wave\] has no option q"):
+        wave(gf.ones(2), q=1)
+    with pytest.raises(ValueError, match="gradflow itself has an operation called 'softmax'"):
+        make(name="softmax")
+    with pytest.raises(TypeError, match="no __global__ function"):
+        gf.cuda_kernel(source="int x;", reference=lambda np, x: x)(lambda plan, x: x)
+    with pytest.raises(TypeError, match=r"takes \(xp, g, ...\)"):
+        wave.backward(reference=lambda xp, grad: grad)(lambda plan, g: g)
+    with pytest.raises(ValueError, match="dtypes are of"):
+        gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x, dtypes=("i4",))
+
+
+def test_source_that_does_not_compile_names_its_line() -> None:
+    broken = "\n__global__ void broken(const float* x, float* y) {\n    y[0] = x[0] +;\n}\n"
+
+    def run(plan: Any, x: Any) -> Any:
+        y = plan.empty_like(x)
+        plan.launch("broken", [], x, y, threads=1)
+        return y
+
+    op = gf.cuda_kernel(source=broken, reference=lambda np, x: x)(run)
+    with pytest.raises(RuntimeError, match=r"run\.cu:3"):
+        op(gf.ones(2, device="emulated"))
