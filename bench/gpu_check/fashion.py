@@ -1,20 +1,23 @@
-"""Time to 91.5 % on Fashion-MNIST, with the network and the loop of `gradflow train`."""
+"""Time to 91.5 % on Fashion-MNIST, with the yardstick net `cnn` and the loop of `gradflow train`."""
 
 from __future__ import annotations
 
 import os
 from time import perf_counter
 
+import numpy as np
+
 import gradflow as gf
 from gradflow.backend import get_backend
+from gradflow.cli.bench_peers import cnn
 from gradflow.data import DataError, Dataset, Split, load_digits, load_fashion_mnist
-from gradflow.train import EpochReport, Settings, default_cnn, fit
+from gradflow.train import EpochReport, Settings, fit
 
 from .book import Book, Skip
 from .place import Place
 
 TARGET = 0.915
-SETTINGS = Settings(epochs=8, batch_size=256, lr=5e-3)
+SETTINGS = Settings(epochs=8, batch_size=256, lr=2e-3)
 VARIABLE = "GRADFLOW_FASHION_MNIST"
 
 
@@ -22,11 +25,11 @@ def run(book: Book) -> None:
     """Train until a test accuracy of 91.5 %, and to the end of the schedule; a fault where it stays below that."""
     data, settings, target = _data(book), SETTINGS, TARGET
     if book.small:
-        settings, target = Settings(epochs=1, batch_size=32, lr=5e-3), 0.0
+        settings, target = Settings(epochs=1, batch_size=8, lr=2e-3), 0.0
     place = Place("gradflow", book.device)
     device = get_backend(book.device).device
     gf.manual_seed(0)
-    model = default_cnn(data.input_shape, len(data.classes)).to(device)
+    model = cnn(gf.nn).to(device)
     place.forget_memory()
     start, reached = perf_counter(), None
     for report in fit(model, data, settings, device):
@@ -49,8 +52,9 @@ def run(book: Book) -> None:
 def _data(book: Book) -> Dataset:
     if book.small and not book.data:
         digits = load_digits()
-        train, test = [Split(part.images[:64], part.labels[:64]) for part in (digits.train, digits.test)]
-        return Dataset("digits, for rehearsal", train, test, digits.classes)
+        edge = ((0, 0), (0, 0), (10, 10), (10, 10))  # to 28x28
+        parts = [Split(np.pad(part.images[:16], edge), part.labels[:16]) for part in (digits.train, digits.test)]
+        return Dataset("digits, for rehearsal", *parts, digits.classes)
     try:
         return load_fashion_mnist(book.data or os.environ.get(VARIABLE) or None)
     except DataError as error:

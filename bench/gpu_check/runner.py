@@ -110,7 +110,7 @@ def run_part(part: Part, device: str, seconds: float, file: Path, data: str | No
         result.update(status="out of time", reason=f"stopped after {seconds:.0f} s")
     elif result["status"] is None:
         last = said.splitlines()[-1] if said else ""
-        result.update(status="failed", reason=f"its process ended with {process.returncode}; {last}"[:300])
+        result.update(status="failed", reason=f"its process ended with {process.returncode}; {last}"[:300].rstrip("; "))
     if result["status"] in ("failed", "out of time"):
         result["output"] = said[-4000:]
     return {**result, "seconds": round(monotonic() - start, 1)}

@@ -45,7 +45,7 @@ def run(book: Book) -> None:
             counts, said, code = pytest(
                 REHEARSAL if book.small else TESTS, book, Path(scratch), seconds, under=under, variables=variables
             )
-        lines = [line for line in said.splitlines() if ONE.match(line)]
+        lines = [line for line in said.splitlines() if ONE.match(line) and not SUMMARY.match(line)]
         summary = SUMMARY.findall(said)
         finished = "all" if counts["passed"] + counts["skipped"] == counts["collected"] else "not all, for want of time"
         cells = {"tool": name, "tests": counts["passed"], "of": counts["collected"], "ran": finished}

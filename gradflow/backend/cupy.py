@@ -17,6 +17,7 @@ from .cuda.faults import WORDS, Faults
 from .cuda.launcher import launchers_on
 from .cuda.plan import SHARED
 from .cuda.program import Program, defines
+from .dtypes import is_half
 
 STAGING_BYTES = 32 << 20
 """Size of the pinned blocks that large copies to the device go through."""
@@ -117,7 +118,11 @@ class CupyBackend(Backend):
             self._faults.check(self.device)
 
     def matmul(self, a: Array, b: Array, out: Array) -> None:
-        self.module.matmul(a, b, out=out)
+        if a.ndim == 3 and is_half(a.dtype):  # CuPy widens batches of float16 and cannot multiply those of bfloat16
+            for x, y, z in zip(a, b, out, strict=True):
+                self.module.matmul(x, y, out=z)
+        else:
+            self.module.matmul(a, b, out=out)
 
     def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
         """The way to launch an instance, compiled by NVRTC at the first launch of it on this machine.

@@ -6,6 +6,7 @@ the array code then runs instead. Both are counted in `kernels`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,22 +45,21 @@ def tanh_backward(g: np.ndarray, y: np.ndarray) -> Any:
 def batch_norm_backward(
     g: np.ndarray, x: np.ndarray, y: Any, weight: Any, mean: np.ndarray, var: np.ndarray, *, eps: float
 ) -> Any:
-    """(dx, dweight, dbias), where dx = ((x - mean) slope + g + offset) scale takes the place of x - mean."""
+    """(dx, dweight, dbias), with two buffers of x's size."""
     if not _dense(g, x):
         return _NOT_DENSE
-    shape, axes, spatial = (1, -1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim)), "defghijk"[: x.ndim - 2]
+    shape, axes = (1, -1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim))
+    share = 1.0 / max(math.prod([x.shape[a] for a in axes]), 1)
     if y is not None:
         g = np.where(y > 0, g, g.dtype.type(0))
-    share = x.shape[1] / max(x.size, 1)
-    out = x - mean.reshape(shape)
-    rest = np.einsum(f"nc{spatial}->nc", out).sum(axis=0) * share
-    db = g.sum(axis=axes)
-    gd = np.einsum(f"nc{spatial},nc{spatial}->nc", g, out).sum(axis=0) - db * rest
+    d = x - mean.reshape(shape)
+    d -= (d.sum(axis=axes) * share).reshape(shape)
     r = 1.0 / np.sqrt(var + eps)
-    slope = gd * r * r * share
-    out *= -slope.reshape(shape)
-    out += g
-    out += (rest * slope - db * share).reshape(shape)
+    out = g * d
+    db, gd = g.sum(axis=axes), out.sum(axis=axes)
+    np.multiply(d, (gd * r * r * share).reshape(shape), out=out)
+    np.subtract(g, out, out=out)
+    out -= (db * share).reshape(shape)
     out *= (r if weight is None else r * weight).reshape(shape)
     return out, gd * r, db
 

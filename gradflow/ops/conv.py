@@ -195,7 +195,7 @@ def _conv2d_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any) 
         lambda xp, g, x, w_shape, stride, padding, dilation, groups: xp.conv2d_weight_grad(
             x, g, w_shape=w_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
         ),
-        lambda xp, g: xp.sum(g, axis=(0, 2, 3)),
+        lambda xp, g: xp.channel_sum(g, axis=1),
     ),
     jvp=_conv2d_jvp,
     batch=_fold_batch,

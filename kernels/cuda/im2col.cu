@@ -39,7 +39,9 @@ template <typename Index> __device__ __forceinline__ Index index_step() {
 __device__ __forceinline__ int seen(const Window& w, int axis, int i, int k) {
     return i * w.stride[axis] + k * w.dilation[axis] - w.padding[axis];
 }
-__device__ __forceinline__ bool inside(int at, int size) { return static_cast<unsigned>(at) < static_cast<unsigned>(size); }
+__device__ __forceinline__ bool inside(int at, int size) {
+    return static_cast<unsigned>(at) < static_cast<unsigned>(size);
+}
 
 // The output place that sees image position `at` through window position k, or -1.
 __device__ __forceinline__ int seen_from(const Window& w, int axis, int at, int k, FastDiv stride) {
@@ -110,8 +112,8 @@ __global__ void __launch_bounds__(256) col2im_channels(
     }
 }
 
-// x (n, C, H, W) of any strides -> columns (C, R, S, n, P, Q), where `inner` counts images, or (n, C, R, S, P, Q), where
-// it counts C R S. One thread makes N neighbouring places of a row.
+// x (n, C, H, W) of any strides -> columns (C, R, S, n, P, Q), where `inner` counts images, or, IMAGES_FIRST,
+// (n, C, R, S, P, Q), where it counts C R S. One thread makes N neighbouring places of a row.
 template <typename T, int N, bool IMAGES_FIRST, typename Index>
 __global__ void __launch_bounds__(256) im2col_pixels(
     const T* __restrict__ x, T* __restrict__ columns, Window window, Strides strides, FastDiv q_div, FastDiv p_div,
@@ -193,8 +195,8 @@ __global__ void __launch_bounds__(256) add_bias(
 // Depthwise convolution: x (n, H, W, C), w (R, S, C) -> y (n, P, Q, C).
 template <typename T, int N, typename Index>
 __global__ void __launch_bounds__(256) depthwise(
-    const T* __restrict__ x, const T* __restrict__ w, T* __restrict__ y, Window window, FastDiv per_pixel, FastDiv q_div,
-    FastDiv p_div, Index count) {
+    const T* __restrict__ x, const T* __restrict__ w, T* __restrict__ y, Window window, FastDiv per_pixel,
+    FastDiv q_div, FastDiv p_div, Index count) {
     const int channels = per_pixel.divisor * N;
     for (Index at = first_index<Index>(); at < count; at += index_step<Index>()) {
         Index n = at;
@@ -204,7 +206,7 @@ __global__ void __launch_bounds__(256) depthwise(
             for (int s = 0; s < window.kernel[1]; s++) {
                 const int row = seen(window, 0, i, r), col = seen(window, 1, j, s);
                 const auto weight = load<N>(w + (r * window.kernel[1] + s) * channels + c);
-                Vec<T, N> v = zeros<T, N>();  // multiplied outside too, so that an infinite weight gives NaN as elsewhere
+                Vec<T, N> v = zeros<T, N>();  // multiplied too: an infinite weight gives NaN, as it does by im2col
                 if (inside(row, window.size[0]) && inside(col, window.size[1]))
                     v = load<N>(x + ((n * window.size[0] + row) * window.size[1] + col) * channels + c);
 #pragma unroll
@@ -218,8 +220,8 @@ __global__ void __launch_bounds__(256) depthwise(
 // Its transpose in x, for any stride: g (n, P, Q, C), w (R, S, C) -> x (n, H, W, C).
 template <typename T, int N, typename Index>
 __global__ void __launch_bounds__(256) depthwise_input_grad(
-    const T* __restrict__ g, const T* __restrict__ w, T* __restrict__ x, Window window, FastDiv per_pixel, FastDiv w_div,
-    FastDiv h_div, FastDiv row_stride, FastDiv col_stride, Index count) {
+    const T* __restrict__ g, const T* __restrict__ w, T* __restrict__ x, Window window, FastDiv per_pixel,
+    FastDiv w_div, FastDiv h_div, FastDiv row_stride, FastDiv col_stride, Index count) {
     const int channels = per_pixel.divisor * N;
     for (Index at = first_index<Index>(); at < count; at += index_step<Index>()) {
         Index n = at;

@@ -15,6 +15,7 @@ def batch_norms(*shape: int) -> list[KernelCase]:
     c, name, axes = (shape[1],), "x".join(map(str, shape)), (0, *range(2, len(shape)))
     var, x = np.abs(randoms(c, name)) + 0.1, randoms(shape, name)
     own = (x.mean(axes), x.var(axes))
+    specials = x.size < 5000  # among many 16-bit numbers one is the mean to the last bit, and 0 * inf then NaN
     return [
         kernel_case("batch_norm", shape, c, c, id=f"batch_norm-{name}", eps=EPS, tolerance=LONG),
         kernel_case("batch_norm_relu", shape, None, None, id=f"batch_norm_relu-{name}", eps=EPS, tolerance=LONG),
@@ -22,9 +23,9 @@ def batch_norms(*shape: int) -> list[KernelCase]:
         kernel_case("batch_norm_inference", shape, c, var, None, None, id=f"batch_norm_inference-{name}-bare", eps=EPS,
             relu=False),
         kernel_case("batch_norm_backward", shape, x, None, c, *own, id=f"batch_norm_backward-{name}", eps=EPS,
-            tolerance=LONG),
+            tolerance=LONG, specials=specials),
         kernel_case("batch_norm_backward", shape, x, shape, None, *own, id=f"batch_norm_backward-{name}-relu",
-            eps=EPS, tolerance=LONG),
+            eps=EPS, tolerance=LONG, specials=specials),
     ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -28,9 +28,12 @@ import numpy as np
 
 from gradflow.backend.base import Device
 from gradflow.backend.cache import cache_dir
-from gradflow.backend.cuda import launchers  # noqa: F401  registers them
 from gradflow.backend.cuda.launcher import LAUNCHERS, PlanCache
+from gradflow.backend.cuda.launchers.optim import CAPACITIES
+from gradflow.backend.cuda.plan import Plan
 from gradflow.backend.cuda.program import Program, defines
+from gradflow.backend.dtypes import as_dtype
+from gradflow.backend.threads import cores
 from kernels import harness
 
 ARCHITECTURES = ("sm_80", "sm_90")
@@ -67,19 +70,41 @@ class Recorder:
         return 0
 
 
+def calls(device: Recorder) -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
+    """(computation, operands, statics) of all that is planned: the kernel cases, and what changes its operands."""
+    for file in sorted(Path(__file__).parent.glob("cases_*.py")):
+        for case in importlib.import_module(f"kernels.{file.stem}").CASES:
+            layouts = [place for _, place in harness.layouts_of(device)] if case.layouts else []
+            for dtype in case.dtypes:
+                operands = harness.rounded(case, dtype)
+                for place in (device.from_host, *layouts):
+                    given = [place(a) if isinstance(a, np.ndarray) else a for a in operands]
+                    yield case.name, given, case.static
+    for dtype in harness.DTYPES:
+        zeros = [np.zeros(5, as_dtype(dtype))] * 5 * max(CAPACITIES)
+        for count in CAPACITIES:
+            for arrays in (2, 3):
+                flags = {"first": False, "nesterov": False, "maximize": False}
+                numbers = dict.fromkeys(("lr", "momentum", "undamped", "decay"), 0.1)
+                yield "sgd_step", zeros[: arrays * count], {"arrays": arrays, **flags, **numbers}
+            for arrays in (4, 5):
+                names = ("step_size", "correction", "rest1", "b2", "rest2", "eps", "decay", "keep")
+                numbers = dict.fromkeys(names, 0.1)
+                yield "adam_step", zeros[: arrays * count], {"arrays": arrays, "maximize": False, **numbers}
+        yield "update_running", zeros[:4], {"momentum": 0.1, "unbias": 1.1}
+    for dtype in ("i4", "i8"):
+        yield "check_index", [np.zeros(5, dtype)], {"low": 0, "high": 1, "op": "index"}
+
+
 @cache
 def instances() -> dict[Program, dict[str, int]]:
-    """The instances that the kernel cases ask for, each with its dynamic shared memory in bytes, by program."""
+    """The instances that all `calls` ask for, each with its dynamic shared memory in bytes, by program."""
     recorder = Recorder()
     found = {name: PlanCache(launcher, recorder, name) for name, launcher in LAUNCHERS.items()}
-    files = sorted(Path(__file__).parent.glob("cases_*.py"))
-    for case in [c for f in files for c in importlib.import_module(f"kernels.{f.stem}").CASES]:
-        for dtype in case.dtypes:
-            operands = harness.rounded(case, dtype)
-            for _, place in [("", recorder.from_host), *(harness.layouts_of(recorder) if case.layouts else ())]:
-                static = dict(case.static)
-                values = {k: static.pop(k) for k in found[case.name].runtime if k in static}
-                found[case.name]._make([place(a) if isinstance(a, np.ndarray) else a for a in operands], static, values)
+    for name, operands, static in calls(recorder):
+        values = {k: v for k, v in static.items() if k in found[name].runtime}
+        plan = found[name]._make(operands, {k: v for k, v in static.items() if k not in values}, values)
+        assert isinstance(plan, Plan), f"{name} declined: {plan.reason}"
     return recorder.loaded
 
 
@@ -118,7 +143,7 @@ def usages(found: Compiler) -> tuple[list[Usage], list[str]]:
     """What every instance takes on every architecture, and all warnings. Raises CompileError."""
     work = [(program, arch) for program in instances() for arch in ARCHITECTURES]
     work.sort(key=lambda each: -len(instances()[each[0]]))  # the longest first, so that no core waits at the end
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         parts = list(pool.map(lambda each: _compile(found, *each), work))
     return [u for part, _ in parts for u in part], [w for _, part in parts for w in part]
 

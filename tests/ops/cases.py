@@ -72,7 +72,9 @@ COMPARISONS: list[tuple[str, Any, Any]] = [
 UNARY: list[tuple[str, Any, Any]] = [
     ("negative", gf.negative, np.negative), ("exp", gf.exp, np.exp), ("absolute", gf.absolute, np.absolute),
     ("sign", gf.sign, np.sign), ("tanh", gf.tanh, np.tanh), ("sigmoid", gf.sigmoid, ref.sigmoid),
-    ("relu", gf.relu, ref.relu), ("clone", gf.clone, np.copy), ("contiguous", P.contiguous, np.copy),
+    ("relu", gf.relu, ref.relu), ("silu", gf.silu, ref.silu), ("gelu", gf.gelu, ref.gelu),
+    ("gelu-tanh", lambda x: gf.gelu(x, approximate="tanh"), ref.gelu_tanh),
+    ("normal_cdf", P.normal_cdf, ref.normal_cdf), ("clone", gf.clone, np.copy), ("contiguous", P.contiguous, np.copy),
 ]  # fmt: skip
 
 ELEMENTWISE = [
@@ -99,6 +101,9 @@ ELEMENTWISE = [
     *[case(n, f, (2, 3), ref=r, rows=(0,)) for n, f, r in UNARY],
     case("sigmoid-0d", gf.sigmoid, (), ref=ref.sigmoid),
     case("relu-0d", gf.relu, (), ref=ref.relu),
+    case("gelu-0d", gf.gelu, (), ref=ref.gelu),
+    case("silu-0d", gf.silu, (), ref=ref.silu),
+    case("gelu-tails", gf.gelu, np.array([-9.0, -6.0, -3.5, 4.0, 7.0, 12.0]), ref=ref.gelu),
     case("log", gf.log, Positive((2, 3)), ref=np.log, rows=(0,)),
     case("sqrt", gf.sqrt, Positive((2, 3)), ref=np.sqrt, rows=(0,)),
     case("astype-same", lambda x: P.astype(x, dtype=x.dtype), (2, 3), ref=np.copy, rows=(0,)),
@@ -126,8 +131,11 @@ ELEMENTWISE = [
     case("to_device", lambda x: to_device(x, device="cpu") * 2, (2, 3), ref=lambda x: 2 * x, lands="cpu"),
     *[case(f"{n}_backward", getattr(P, f"{n}_backward"), (2, 3), (2, 3), ref=r, mixed=False) for n, r in (
         ("tanh", lambda g, y: g * (1 - y**2)), ("sigmoid", lambda g, y: g * y * (1 - y)),
-        ("relu", lambda g, y: g * (y > 0)),
+        ("relu", lambda g, y: g * (y > 0)), ("silu", lambda g, x: g * ref.slope(ref.silu, x)),
+        ("gelu", lambda g, x: g * ref.slope(ref.gelu, x)),
     )],
+    case("gelu_backward-tanh", lambda g, x: P.gelu_backward(g, x, approximate="tanh"), (2, 3), (2, 3),
+        ref=lambda g, x: g * ref.slope(ref.gelu_tanh, x), mixed=False),
 ]  # fmt: skip
 
 REDUCTIONS = [

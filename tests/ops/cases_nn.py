@@ -178,7 +178,44 @@ def soft(x: Any, q: Any, *weight: Any) -> Any:
     return F.cross_entropy(x, gf.softmax(q, 1), *weight, label_smoothing=0.1)
 
 
+def numbers(x: Any) -> Any:
+    """Every way to draw numbers."""
+    where: dict[str, Any] = {"generator": gf.Generator(4), "device": x.device}
+    normal = P.astype(gf.randn(3, dtype=gf.float64, **where), dtype=x.dtype)
+    uniform = P.astype(gf.rand(3, dtype=gf.float64, **where), dtype=x.dtype)
+    return x * normal + uniform * x * gf.randint(1, 4, (3,), **where) + x * gf.randperm(3, **where)
+
+
+ACTIVATIONS: list[tuple[str | None, Any]] = [
+    (None, np.copy), ("relu", ref.relu), ("sigmoid", ref.sigmoid), ("tanh", np.tanh), ("gelu", ref.gelu),
+    ("gelu_tanh", ref.gelu_tanh), ("silu", ref.silu),
+]  # fmt: skip
+
+
+def gated_backward(activation: str, f: Any) -> Case:
+    """bias_gated_backward, whose derivative is a function of the input."""
+
+    def reference(g: np.ndarray, x: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        dx = g * ref.slope(f, x + bias[:, None])
+        return dx, dx.sum((0, 2))
+
+    return case(f"bias_gated_backward-{activation}",
+        lambda g, x, b: P.bias_gated_backward(g, x, b, axis=1, activation=activation), (2, 3, 2), (2, 3, 2), (3,),
+        ref=reference, mixed=False)  # fmt: skip
+
+
 LAYERS = [
+    *[case(f"bias_act-{a}", lambda x, b, a=a: F.bias_act(x, b, a), (2, 3, 2), np.array([0.1, -0.2, 0.15]), rows=(0,),
+        ref=lambda x, b, f=f: ref.bias_act(x, b, f)) for a, f in ACTIVATIONS],
+    case("bias_act-last", lambda x, b: F.bias_act(x, b, "silu", dim=-1), (2, 3), (3,), rows=(0,),
+        ref=lambda x, b: ref.silu(x + b)),
+    case("bias_act-first", lambda x, b: F.bias_act(x, b, dim=0), (3, 2), (3,), ref=lambda x, b: x + b[:, None]),
+    case("bias_act_backward", lambda g, y: P.bias_act_backward(g, y, axis=1, activation="tanh"), (2, 3, 2), (2, 3, 2),
+        ref=lambda g, y: (g * (1 - y**2), (g * (1 - y**2)).sum((0, 2))), mixed=False, rows=(0, 1)),
+    gated_backward("gelu", ref.gelu),
+    gated_backward("silu", ref.silu),
+    case("channel_sum", lambda x: P.channel_sum(x, axis=1), (2, 3, 2, 2), ref=lambda x: x.sum((0, 2, 3)), rows=(0,)),
+    case("channel_sum-first", lambda x: P.channel_sum(x, axis=0), (3, 2), ref=lambda x: x.sum(1)),
     case("linear", F.linear, (2, 3), (4, 3), (4,), ref=lambda x, w, b: x @ w.T + b, rows=(0,)),
     case("linear-1d", F.linear, (3,), (2, 3), ref=lambda x, w: w @ x),
     case("linear-3d", F.linear, (2, 2, 3), (2, 3), (2,), ref=lambda x, w, b: x @ w.T + b, rows=(0,)),
@@ -252,12 +289,42 @@ LAYERS = [
         ref=lambda x, w, b, m, v: ref.batch_norm(x, w, b, m, v, 1e-2), rows=(0,)),
     case("batch_norm-eval-bare", lambda x, m, v: batch_norm(x, m, v, None, None, False), (2, 2), (2,), Positive((2,)),
         ref=lambda x, m, v: ref.batch_norm(x, None, None, m, v, 1e-2), rows=(0,)),
+    case("batch_norm-train-relu",
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, True, eps=1e-2, activation="relu"), (3, 2, 2, 2), (2,), (2,),
+        ref=lambda x, w, b: np.maximum(ref.batch_norm(x, w, b, eps=1e-2), 0)),
+    case("batch_norm_relu-outputs", lambda x: P.batch_norm_relu(x, None, None, eps=1e-2), (5, 2),
+        ref=lambda x: (np.maximum(ref.batch_norm(x, eps=1e-2), 0), x.mean(0), x.var(0))),
+    case("batch_norm-eval-relu",
+        lambda x, w, b, m, v: F.batch_norm(x, m, v, w, b, eps=1e-2, activation="relu"), (2, 2, 2, 2), (2,), (2,),
+        c=(np.array([0.3, -1.0]), np.array([0.5, 2.0])),
+        ref=lambda x, w, b, m, v: np.maximum(ref.batch_norm(x, w, b, m, v, 1e-2), 0), rows=(0,)),
+    case("batch_norm_backward", lambda g, x, w, v, m: P.batch_norm_backward(g, x, None, w, m, v, eps=1e-2),
+        (3, 2, 2, 2), (3, 2, 2, 2), (2,), Positive((2,)), c=np.array([0.3, -0.2]),
+        ref=lambda g, x, w, v, m: ref.batch_norm_backward(g, x, w, v, 1e-2)),
+    case("batch_norm_backward-relu", lambda g, x, v, m, y: P.batch_norm_backward(g, x, y, None, m, v, eps=1e-2),
+        (4, 2), (4, 2), Positive((2,)), c=(np.array([0.3, -0.2]), np.arange(-3.0, 5.0).reshape(4, 2)),
+        ref=lambda g, x, v, m, y: ref.batch_norm_backward(g * (y > 0), x, np.ones(2), v, 1e-2)),
+    case("layer_norm_backward", lambda g, x, w: P.layer_norm_backward(g, x, w, dims=1, eps=1e-2), (3, 4), (3, 4), (4,),
+        ref=lambda g, x, w: ref.layer_norm_backward(g, x, w, 1e-2), rows=(0, 1)),
+    case("layer_norm_backward-bare", lambda g, x: P.layer_norm_backward(g, x, None, dims=1, eps=1e-2), (2, 3), (2, 3),
+        ref=lambda g, x: ref.layer_norm_backward(g, x, np.ones(3), 1e-2)[:1], rows=(0, 1)),
+    case("layer_norm", lambda x, w, b: F.layer_norm(x, 4, w, b, 1e-2), (3, 4), (4,), (4,),
+        ref=lambda x, w, b: ref.layer_norm(x, 1, w, b, 1e-2), rows=(0,)),
+    case("layer_norm-2-axes", lambda x, w: F.layer_norm(x, (3, 2), w, None, 1e-2), (2, 2, 3, 2), (3, 2),
+        ref=lambda x, w: ref.layer_norm(x, 2, w, None, 1e-2), rows=(0,)),
+    case("layer_norm-bias-alone", lambda x, b: F.layer_norm(x, (4,), None, b, 1e-2), (2, 4), (4,),
+        ref=lambda x, b: ref.layer_norm(x, 1, None, b, 1e-2), rows=(0,)),
+    case("layer_norm-bare", lambda x: F.layer_norm(x, (5,), eps=1e-2), (5,),
+        ref=lambda x: ref.layer_norm(x, 1, None, None, 1e-2)),
     case("dropout", lambda x: F.dropout(x, 0.4, generator=gf.Generator(3)), (3, 4), randomness="same",
         ref=lambda x: x / 0.6 * (F.dropout(gf.ones(3, 4), 0.4, generator=gf.Generator(3)).numpy() > 0)),
     case("dropout-all", lambda x: F.dropout(x, 1.0, generator=gf.Generator(3)), (3, 4), randomness="same",
         ref=np.zeros_like),
     case("dropout-off", lambda x: F.dropout(x, 0.4, training=False) * F.dropout(x, 0.0), (3, 4), ref=np.square,
         rows=(0,)),
+    case("dropout-rows", lambda x: P.dropout(x, key=(5, 7), p=0.3, mask_shape=(4,)), (3, 4), rows=(0,),
+        ref=lambda x: x / 0.7 * (np.random.Philox(key=5, counter=7).random_raw(2).view("u4") >= 0.3 * 2**32)),
+    case("random", numbers, (3,), randomness="same", ref=lambda x: numbers(gf.tensor(x)).numpy()),
     case("mask_scale", lambda x, m: P.mask_scale(x, m, scale=1.5), (2, 3), c=MASK, ref=lambda x, m: x * m * 1.5,
         rows=(0,), constant_rows=(0,)),
     case("softmax_cross_entropy", lambda x, t: P.softmax_cross_entropy(x, t, None), (3, 4), c=LABELS,

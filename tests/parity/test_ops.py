@@ -38,6 +38,8 @@ LINES = [
     line("amax ties", lambda t, nn, x: t.amax(nn.relu(x), (0, 1)) + t.amin(nn.relu(x), 1), (3, 4)),
     line("kinks", lambda t, nn, x: t.abs(nn.relu(x) * 0 + nn.relu(x)) + t.sqrt(x * x), (2, 3)),
     line("unary", lambda t, nn, x: t.exp(x) * t.tanh(x) + t.sigmoid(x) * t.log(x * x + 1), (2, 3)),
+    line("gelu", lambda t, nn, x: nn.gelu(x) * nn.gelu(x * 3, approximate="tanh"), (3, 4)),
+    line("silu", lambda t, nn, x: nn.silu(x) + nn.silu(x * 5), (3, 4)),
     line("power at 0", lambda t, nn, x: nn.relu(x) ** 2 + (x * 0) ** 0, (2, 3)),
     line("var", lambda t, nn, x: t.var(x, (0, 2), correction=0) + t.var(x) + t.mean(x, 1, keepdim=True).sum(),
         (2, 3, 4)),
@@ -99,6 +101,12 @@ LINES = [
     line("batch_norm train", lambda t, nn, x, w, b: nn.batch_norm(x, None, None, w, b, True), (4, 3, 2, 2), (3,), (3,)),
     line("batch_norm eval", lambda t, nn, x, w, b, m, v: nn.batch_norm(x, m, v, w, b, False, 0.1, 1e-3), (4, 3, 2),
         (3,), (3,), c=(MEAN, VAR)),
+    *[
+        line(f"layer_norm {shape}", lambda t, nn, x, w, b, shape=shape: nn.layer_norm(x, shape, w, b), (3, 4, 2), shape,
+            shape)
+        for shape in [(2,), (4, 2), (3, 4, 2)]
+    ],
+    line("layer_norm bare", lambda t, nn, x: nn.layer_norm(x, (4,), eps=1e-2), (3, 4)),
     line("dropout off", lambda t, nn, x: nn.dropout(x, 0.5, training=False) + nn.dropout(x, 1.0), (3, 4)),
     line("mse_loss", lambda t, nn, x, y: nn.mse_loss(x, y) + nn.mse_loss(x, y, reduction="sum"), (3, 4), (3, 4)),
     *[

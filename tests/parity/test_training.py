@@ -36,6 +36,8 @@ OPTIMISERS: dict[str, Callable[[Any, Any], Any]] = {
     "sgd-all": lambda optim, p: optim.SGD(p, lr=0.03, momentum=0.8, weight_decay=1e-2, nesterov=True),
     "adam": lambda optim, p: optim.Adam(p, lr=3e-3),
     "adam-all": lambda optim, p: optim.Adam(p, lr=3e-3, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-2),
+    "adamw": lambda optim, p: optim.AdamW(p),
+    "adamw-all": lambda optim, p: optim.AdamW(p, 3e-3, (0.8, 0.99), 1e-6, 0.1, amsgrad=True),
 }
 
 

@@ -177,7 +177,7 @@ def test_random_masks_and_a_users_function():
     found = audit(lambda x: Double.apply(gf.nn.functional.dropout(x, 0.5)).mean(), x, device="cpu")
     assert found.ok
     assert "Double" not in str(found)
-    assert row(found, "mask_scale", "backward").calls == 1
+    assert row(found, "dropout", "backward").calls == 1
 
 
 def test_on_the_stand_in_for_a_gpu(fake_cuda: Any):
@@ -185,6 +185,14 @@ def test_on_the_stand_in_for_a_gpu(fake_cuda: Any):
     assert found.ok, found
     assert found.device == "cuda:1"
     assert row(found, "conv2d", "backward").calls == 2
+
+
+def test_on_the_emulated_device_kernels_run_and_agree():
+    found = audited(lenet, device="emulated", n=2)
+    assert found.ok, found
+    assert row(found, "conv2d", "forward").ran == {"kernel": 2}
+    assert row(found, "sigmoid", "backward").ran == {"sigmoid_backward": 4}
+    assert [r.refusals for r in found.rows if r.refusals] == []
 
 
 def test_what_is_no_tensor_is_refused():

@@ -64,6 +64,7 @@ def reduce_channels(
     single = chunks * length == 1
     parts = out if single else plan.empty((channels * length * chunks,), "f8" if x.dtype == "f8" else "f4")
     types = [*template, x.dtype, parts.dtype, plan.index_type(x), width]
+    sizes: tuple[Any, ...]
     if name == "columns":
         sizes = (outer, columns, ceil_div(outer, chunks), lanes)
         extra = (plan.fast_div(inner),) if with_inner else ()
