@@ -303,4 +303,15 @@ def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
         return value.nonzero()  # type: ignore[no-any-return]
 
 
-__all__ = ["ARRAY", "build", "check_range", "embedding", "embedding_backward", "getitem", "parse", "pick", "place", "scatter_add"]
+__all__ = [
+    "ARRAY",
+    "build",
+    "check_range",
+    "embedding",
+    "embedding_backward",
+    "getitem",
+    "parse",
+    "pick",
+    "place",
+    "scatter_add",
+]

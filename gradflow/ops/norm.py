@@ -103,7 +103,7 @@ def batch_norm_relu(np: Any, x: Any, weight: Any, bias: Any, *, eps: float = 1e-
 
 
 def _by_own_statistics(np: Any, x: Any, weight: Any, bias: Any, eps: float, relu: bool) -> Any:
-    axes, spatial = (0, *range(2, x.ndim)), "defghijk"[: x.ndim - 2]
+    spatial = "defghijk"[: x.ndim - 2]
     shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
     z, share = wide(x), x.shape[1] / max(x.size, 1)
     mean = np.einsum(f"nc{spatial}->nc", z).sum(axis=0) * share

@@ -361,7 +361,8 @@ LAYERS = [
         (3, 4), ref=lambda x, q: 3 * ref.soft_cross_entropy(x, 1 / (1 + np.exp(-q))), rows=(0, 1)),
     case("softmax_cross_entropy_probabilities",
         lambda x, q, w: P.softmax_cross_entropy_probabilities(x, q, w, label_smoothing=0.2), (2, 3), (2, 3),
-        c=WEIGHTS[:3], ref=lambda x, q, w: [ref.soft_cross_entropy(a[None], b[None], w, 0.2) for a, b in zip(x, q)]),
+        c=WEIGHTS[:3], ref=lambda x, q, w: [ref.soft_cross_entropy(a[None], b[None], w, 0.2) for a, b in
+            zip(x, q, strict=True)]),
     case("cross_entropy_mean", lambda x, t: P.cross_entropy_mean(x, t, None, ignore_index=3), (3,), c=LABELS,
         ref=lambda x, t: x.sum() / 2),
     case("cross_entropy_mean-weight", lambda x, t, w: P.cross_entropy_mean(x, t, w, ignore_index=3), (3,),

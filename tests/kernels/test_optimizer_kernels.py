@@ -1,0 +1,258 @@
+"""Optimiser steps by one kernel for all parameters, against one parameter after the other in NumPy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from kernels.harness import DEVICES, randoms
+
+import gradflow as gf
+from gradflow.backend import get_backend
+
+SHAPES = [(3, 5), (), (7,), (0, 4), (2, 3, 4, 5), (5000,), (1,), (64, 70)]
+TOLERANCE = {"float64": 1e-12, "float32": 1e-6, "float16": 5e-3, "bfloat16": 4e-2}
+DECAY, FLAGS = (0.0, 0.1), (False, True)
+
+SGD = [
+    {"momentum": m, "dampening": d, "nesterov": n, "weight_decay": w, "maximize": x}
+    for m, d, n, w, x in itertools.product((0.0, 0.9), (0.0, 0.3), FLAGS, DECAY, FLAGS)
+    if not n or (m and not d)
+]
+ADAM = [
+    {"amsgrad": a, "weight_decay": w, "maximize": x, "betas": (0.8, 0.95)}
+    for a, w, x in itertools.product(FLAGS, DECAY, FLAGS)
+]
+OPTIMISERS = [
+    *[(gf.optim.SGD, options) for options in SGD],
+    *[(cls, options) for cls in (gf.optim.Adam, gf.optim.AdamW) for options in ADAM],
+]
+NAMES = [f"{cls.__name__}-{'-'.join(str(v) for v in options.values())}" for cls, options in OPTIMISERS]
+
+every_device = pytest.mark.parametrize("device", DEVICES)
+
+
+def parameters(device: str, dtype: Any = "float32", shapes: Sequence[tuple[int, ...]] = SHAPES) -> list[Any]:
+    return [
+        gf.tensor(randoms(s, "weight", i), dtype=dtype, device=device, requires_grad=True)
+        for i, s in enumerate(shapes)
+    ]  # fmt: skip
+
+
+def give_gradients(params: Sequence[Any], step: int) -> None:
+    for i, p in enumerate(params):
+        p.grad = gf.tensor(randoms(tuple(p.shape), f"gradient {step}", i), dtype=p.dtype, device=p.device)
+
+
+def train(
+    device: str,
+    make: Callable[[Any], Any],
+    steps: int = 20,
+    params: list[Any] | None = None,
+    change: Callable[[int, list[Any], Any], None] | None = None,
+) -> tuple[list[Any], Any]:
+    """Some steps with a learning rate that falls; change(step, parameters, optimiser) runs before each."""
+    params = parameters(device) if params is None else params
+    optimiser = make(params)
+    for step in range(steps):
+        give_gradients(params, step)
+        if change:
+            change(step, params, optimiser)
+        optimiser.step()
+        for group in optimiser.param_groups:
+            group["lr"] *= 0.95
+    return params, optimiser
+
+
+def same(found: Sequence[Any], expected: Sequence[Any], dtype: str = "float32") -> None:
+    for a, b in zip(found, expected, strict=True):
+        a, b = a.detach().numpy().astype("f8"), b.detach().numpy().astype("f8")
+        assert a.shape == b.shape
+        assert np.linalg.norm(a - b) <= TOLERANCE[dtype] * np.linalg.norm(b)
+
+
+def state_of(optimiser: Any) -> list[Any]:
+    return [v for held in optimiser.state_dict()["state"].values() for v in held.values() if hasattr(v, "dtype")]
+
+
+def counted(kernel: str) -> tuple[int, dict[str, int]]:
+    return gf.kernels.launches().get(kernel, 0), gf.kernels.fallbacks().get(kernel, {})
+
+
+@every_device
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cls, options", OPTIMISERS, ids=NAMES)
+def test_twenty_steps_are_numpys(cls: Any, options: Any, dtype: str, device: str) -> None:
+    def run(where: str) -> Any:
+        return train(where, lambda params: cls(params, lr=0.02, **options), params=parameters(where, dtype))
+
+    expected, reference = run("cpu")
+    gf.kernels.reset()
+    found, optimiser = run(device)
+    assert counted(cls.kernel) == (20, {})
+    same(found, expected, dtype)
+    same(state_of(optimiser), state_of(reference), dtype)
+    plain, other = optimiser.state_dict(), reference.state_dict()
+    assert plain["param_groups"] == other["param_groups"]
+    assert [list(held) for held in plain["state"].values()] == [list(held) for held in other["state"].values()]
+
+
+@every_device
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.AdamW])
+def test_sixteen_bit_parameters_are_updated_in_float32(cls: Any, dtype: str, device: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    options = {"momentum": 0.9} if cls is gf.optim.SGD else {"eps": 1e-3}
+    params = parameters(device, dtype)
+    wide = [gf.tensor(p.detach().cpu(), dtype="float64", requires_grad=True) for p in params]
+    ours, reference = cls(params, lr=0.05, **options), cls(wide, lr=0.05, **options)
+    gf.kernels.reset()
+    for step in range(4):
+        give_gradients(params, step)
+        for p, q in zip(params, wide, strict=True):
+            q.grad = gf.tensor(p.grad.cpu(), dtype="float64")
+        ours.step()
+        reference.step()
+    assert counted(cls.kernel) == (4, {})
+    same(params, wide, dtype)
+
+
+@every_device
+def test_changing_numbers_make_no_new_plans(device: str) -> None:
+    params = parameters(device)
+    for optimiser, kernel in ((gf.optim.SGD(params), "sgd_step"), (gf.optim.Adam(params), "adam_step")):
+        plans = get_backend(device).kernels[kernel].plans  # type: ignore[attr-defined]
+        for step in range(6):
+            give_gradients(params, step)
+            for group in optimiser.param_groups:
+                group.update(lr=0.1 / (step + 1), weight_decay=0.01 * step)
+            optimiser.step()
+            if step == 0:
+                count = len(plans)
+        assert len(plans) == count
+
+
+@every_device
+@pytest.mark.parametrize("count", [1, 40, 73, 601])
+def test_any_number_of_parameters(count: int, device: str) -> None:
+    shapes = [(1 + i % 3,) for i in range(count)]
+
+    def run(where: str) -> Any:
+        make = lambda params: gf.optim.AdamW(params, lr=0.1, amsgrad=True)  # noqa: E731
+        return train(where, make, steps=2, params=parameters(where, shapes=shapes))[0]
+
+    gf.kernels.reset()
+    found = run(device)
+    assert counted("adam_step") == (2, {})
+    same(found, run("cpu"))
+
+
+@every_device
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.Adam])
+def test_parameters_that_joined_late_are_at_a_step_of_their_own(cls: Any, device: str) -> None:
+    options = {"momentum": 0.9} if cls is gf.optim.SGD else {}
+
+    def change(step: int, params: list[Any], optimiser: Any) -> None:
+        if step < 3:
+            params[2].grad = None
+        if step in (1, 5):
+            params[4].grad = None
+
+    def run(where: str) -> Any:
+        return train(where, lambda params: cls(params, lr=0.02, **options), 8, change=change)[0]
+
+    same(run(device), run("cpu"))
+
+
+@every_device
+def test_groups_and_dtypes_have_options_and_launches_of_their_own(device: str) -> None:
+    def run(where: str) -> Any:
+        narrow, wide = parameters(where), parameters(where, "float64")
+        groups = [{"params": narrow[:3] + wide[:2], "lr": 0.1}, {"params": narrow[3:] + wide[2:], "momentum": 0.5}]
+        return train(where, lambda _: gf.optim.SGD(groups, lr=0.01), 3, narrow + wide)[0]
+
+    expected = run("cpu")
+    gf.kernels.reset()
+    same(run(device), expected)
+    assert counted("sgd_step") == (12, {})
+
+
+def channels_last(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+@every_device
+def test_memory_orders_may_differ(device: str) -> None:
+    """Weights in one order, gradients in another, and addresses that are no multiples of 16."""
+    backend, shape = get_backend(device), (3, 4, 2, 5)
+    values, flat = randoms(shape, "weight").astype("f4"), np.zeros(121, "f4")
+    flat[1:] = values.ravel()
+    weights = [
+        gf.tensor(values, device=device),
+        gf.tensor(channels_last(values), device=device),
+        gf.tensor(flat, device=device)[1:].reshape(shape).detach(),
+    ]
+    assert weights[1].inner.strides == channels_last(values).strides
+    assert backend.address(weights[2].inner) % 16 == 4  # type: ignore[attr-defined]
+    plain = [gf.tensor(values, requires_grad=True) for _ in weights]
+    weights = [w.requires_grad_() for w in weights]
+    ours, reference = gf.optim.Adam(weights, lr=0.1), gf.optim.Adam(plain, lr=0.1)
+    gf.kernels.reset()
+    for step in range(3):
+        g = randoms(shape, f"gradient {step}").astype("f4")
+        for i, (w, p) in enumerate(zip(weights, plain, strict=True)):
+            w.grad = gf.tensor(channels_last(g) if (i + step) % 2 else g, device=device)
+            p.grad = gf.tensor(g)
+        ours.step()
+        reference.step()
+    assert counted("adam_step") == (3, {})
+    same(weights, plain)
+
+
+@every_device
+def test_a_parameter_with_gaps_is_left_to_the_array_code(device: str) -> None:
+    values = randoms((4, 6), "weight")
+    storage = gf.tensor(values, dtype="float32", device=device)
+    ours, plain = storage[:, ::2].detach().requires_grad_(), gf.tensor(values[:, ::2], dtype="float32")
+    gf.kernels.reset()
+    for w in (ours, plain.requires_grad_()):
+        train(str(w.device), lambda params: gf.optim.SGD(params, lr=0.1, momentum=0.9), 3, [w])
+    assert counted("sgd_step") == (0, {"a parameter whose memory has gaps": 3})
+    same([ours], [plain])
+    assert np.array_equal(storage.numpy()[:, 1::2], values.astype("f4")[:, 1::2])
+
+
+@every_device
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.AdamW])
+def test_state_moves_between_devices(cls: Any, device: str) -> None:
+    options = {"momentum": 0.9} if cls is gf.optim.SGD else {"amsgrad": True}
+
+    def make(params: Any) -> Any:
+        return cls(params, lr=0.02, **options)
+
+    params, optimiser = train("cpu", make, 3)
+    moved = [gf.tensor(p.detach(), device=device, requires_grad=True) for p in params]
+    saved = optimiser.state_dict()
+
+    def load(step: int, params: list[Any], optimiser: Any) -> None:
+        if step == 0:
+            optimiser.load_state_dict(saved)
+
+    gf.kernels.reset()
+    found, _ = train(device, make, 3, moved, load)
+    assert counted(cls.kernel) == (3, {})
+    same(found, train("cpu", make, 3, params, load)[0])
+
+
+@every_device
+def test_a_step_is_seen_by_version_counters(device: str) -> None:
+    w = gf.ones(3, device=device, requires_grad=True)
+    loss = (w * w).sum()
+    w.grad = gf.ones(3, device=device)
+    gf.optim.SGD([w], lr=0.1).step()
+    with pytest.raises(RuntimeError, match="multiply"):
+        loss.backward()
