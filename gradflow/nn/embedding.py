@@ -33,7 +33,8 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Any:
 def one_hot(input: Any, num_classes: int = -1) -> Any:
     """1 at the class and 0 elsewhere: classes (...) in [0, n) -> int64 (..., n).
 
-    n is the largest class + 1 unless given, which has to wait for the device. Raises IndexError for a class out of range, and ValueError where there is none to tell n.
+    n is the largest class + 1 unless given, which has to wait for the device. Raises IndexError for a class out of
+    range, and ValueError where there is none to tell n.
     """
     if input.dtype.kind not in "iu":
         raise TypeError(f"[one_hot] classes must be integers, got {input.dtype}")

@@ -1,0 +1,130 @@
+"""Normalisation layers: arguments, running statistics on every device, and numbers far from 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from kernels.harness import DEVICES, randoms
+
+import gradflow as gf
+from gradflow.backend import get_backend
+from gradflow.nn import functional as F
+
+every_device = pytest.mark.parametrize("device", ["cpu", *DEVICES])
+
+
+def far(shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in float32 around 10000, with a standard deviation of 0.01: about ten units of their last place."""
+    return (1e4 + 1e-2 * randoms(shape)).astype("f4")
+
+
+def normalised(x: np.ndarray, axes: tuple[int, ...], eps: float) -> np.ndarray:
+    z = x.astype("f8")
+    return (z - z.mean(axes, keepdims=True)) / np.sqrt(z.var(axes, keepdims=True) + eps)
+
+
+@every_device
+@pytest.mark.parametrize("last", [False, True])
+def test_batch_norm_keeps_the_digits_of_a_large_mean(last: bool, device: str) -> None:
+    x = far((32, 4, 6, 7))
+    if last:
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    y = F.batch_norm(gf.tensor(x, device=device), None, None, training=True, eps=1e-8)
+    assert np.abs(y.numpy() - normalised(x, (0, 2, 3), 1e-8)).max() < 2e-5
+
+
+@every_device
+def test_layer_norm_keeps_the_digits_of_a_large_mean(device: str) -> None:
+    x = far((5, 6, 50))
+    y = F.layer_norm(gf.tensor(x, device=device), (6, 50), eps=1e-8)
+    assert np.abs(y.numpy() - normalised(x, (1, 2), 1e-8)).max() < 2e-5
+
+
+@every_device
+def test_gradient_at_a_large_mean(device: str) -> None:
+    """The gradient of x is that of x less 10000, of which float32 holds all digits."""
+    x, g = far((16, 3, 5, 5)), randoms((16, 3, 5, 5), "g")
+    found = []
+    for values, dtype in ((x, "float32"), (x.astype("f8") - 1e4, "float64")):
+        leaf = gf.tensor(values, dtype=dtype, device=device, requires_grad=True)
+        y = F.batch_norm(leaf, None, None, training=True, eps=1e-8)
+        found.append(gf.autograd.grad(y, leaf, gf.tensor(g, dtype=dtype, device=device))[0].numpy())
+    assert np.abs(found[0] - found[1]).max() < 1e-4 * np.abs(found[1]).max()
+
+
+@every_device
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("momentum", [0.1, 0.3, None])
+def test_running_statistics(momentum: float | None, dtype: str, device: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    layer = gf.nn.BatchNorm2d(3, momentum=momentum, device=device, dtype=dtype)
+    mean, var = np.zeros(3), np.ones(3)
+    gf.kernels.reset()
+    for step in range(1, 4):
+        x = gf.tensor(randoms((4, 3, 5, 2), "batch", step) * step + 1, dtype=dtype, device=device)
+        layer(x)
+        z, share = x.numpy().astype("f8"), 1 / step if momentum is None else momentum
+        mean += share * (z.mean((0, 2, 3)) - mean)
+        var += share * (z.var((0, 2, 3), ddof=1) - var)
+    tolerance = {"float64": 1e-12, "float32": 1e-6, "bfloat16": 3e-2}[dtype]
+    assert np.abs(layer.running_mean.numpy().astype("f8") - mean).max() < tolerance
+    assert np.abs(layer.running_var.numpy().astype("f8") - var).max() < tolerance * 4
+    assert layer.num_batches_tracked.item() == 3
+    assert gf.kernels.launches().get("update_running", 0) == (0 if device == "cpu" else 3)
+    assert gf.kernels.fallbacks().get("update_running", {}) == {}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_running_statistics_of_another_dtype_and_a_momentum_that_changes(device: str) -> None:
+    plans = get_backend(device).kernels["update_running"].plans  # type: ignore[attr-defined]
+    x, results = randoms((6, 2, 3)), []
+    for where in ("cpu", device):
+        mean, var = gf.zeros(2, dtype="float64", device=where), gf.ones(2, dtype="float64", device=where)
+        before = len(plans)
+        for step in range(5):
+            batch = gf.tensor(x, dtype="float32", device=where)
+            F.batch_norm(batch, mean, var, training=True, momentum=1 / (step + 1))
+        results.append(np.concatenate([mean.numpy(), var.numpy()]))
+    assert len(plans) <= before + 1
+    assert np.allclose(results[0], results[1], rtol=1e-6)
+
+
+def test_an_infinite_value_leaves_other_channels_alone() -> None:
+    x = randoms((4, 3, 2, 2)).copy()
+    x[1, 1, 0, 0] = np.inf
+    y = F.batch_norm(gf.tensor(x), None, None, training=True).numpy()
+    assert np.isnan(y[:, 1]).all() and np.isfinite(y[:, [0, 2]]).all()
+
+
+def test_batch_norm_activation_is_none_or_relu() -> None:
+    x = gf.tensor(randoms((4, 3)))
+    plain, bounded = [F.batch_norm(x, None, None, training=True, activation=a) for a in (None, "relu")]
+    assert np.array_equal(np.maximum(plain.numpy(), 0), bounded.numpy())
+    with pytest.raises(ValueError, match=r"\[batch_norm\] activation must be None or 'relu', got 'tanh'"):
+        F.batch_norm(x, None, None, training=True, activation="tanh")
+
+
+@pytest.mark.parametrize(
+    "options, names",
+    [({}, {"weight", "bias"}), ({"bias": False}, {"weight"}), ({"elementwise_affine": False}, set())],
+)
+def test_layer_norm_module(options: dict[str, Any], names: set[str]) -> None:
+    layer = gf.nn.LayerNorm((3, 4), eps=1e-3, **options)
+    assert set(layer.state_dict()) == names
+    assert all(p.shape == (3, 4) for p in layer.parameters())
+    x = randoms((2, 3, 4))
+    assert np.allclose(layer(gf.tensor(x)).detach().numpy(), normalised(x, (1, 2), 1e-3), atol=1e-6)
+    assert repr(layer) == f"LayerNorm((3, 4), eps=0.001, elementwise_affine={'weight' in names})"
+    assert gf.nn.LayerNorm(5).normalized_shape == (5,)
+
+
+def test_layer_norm_refuses_what_does_not_fit() -> None:
+    x = gf.ones(2, 3, 4)
+    for shape in ((3,), (2, 4), (1, 2, 3, 4), ()):
+        with pytest.raises(ValueError, match=r"\[layer_norm\] normalized_shape"):
+            F.layer_norm(x, shape)
+    with pytest.raises(ValueError, match=r"\[layer_norm\] bias is \(3,\), expected normalized_shape \(4,\)"):
+        F.layer_norm(x, 4, gf.ones(4), gf.ones(3))
