@@ -8,7 +8,7 @@ from gradflow.train.audit_report import HEADINGS, INSIDE
 
 from .book import Book
 
-BATCH = 512
+BATCH = 128
 
 
 def run(book: Book) -> None:

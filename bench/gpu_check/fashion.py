@@ -54,7 +54,7 @@ def _data(book: Book) -> Dataset:
         digits = load_digits()
         edge = ((0, 0), (0, 0), (10, 10), (10, 10))  # to 28x28
         parts = [Split(np.pad(part.images[:16], edge), part.labels[:16]) for part in (digits.train, digits.test)]
-        return Dataset("digits, for rehearsal", *parts, digits.classes)
+        return Dataset("digits, for rehearsal", parts[0], parts[1], digits.classes)
     try:
         return load_fashion_mnist(book.data or os.environ.get(VARIABLE) or None)
     except DataError as error:

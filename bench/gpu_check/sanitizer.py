@@ -40,7 +40,7 @@ def run(book: Book) -> None:
     for i, name in enumerate(TOOLS):
         under = [tool, "--tool", name, "--target-processes", "all", "--report-api-errors", "no", "--print-limit", "20"]
         variables = {} if book.small else {"GPU_CHECK_NO_POOL": "1"}
-        seconds = book.left() / (len(TOOLS) - i) - 10
+        seconds = book.left() / (len(TOOLS) - i) - 7
         with TemporaryDirectory() as scratch:
             counts, said, code = pytest(
                 REHEARSAL if book.small else TESTS, book, Path(scratch), seconds, under=under, variables=variables

@@ -27,15 +27,15 @@ def run(book: Book) -> None:
         command += ["-n", str(WORKERS)]
     with TemporaryDirectory() as scratch:
         counts, said, code = pytest(command, book, Path(scratch), book.left() - 8)
-    book.add("", {"device": book.device, **{k: v for k, v in counts.items() if k not in ("failures", "stopped")}})
+    book.add("", {"device": book.device, **{k: v for k, v in counts.items() if k != "failures"}})
     for failure in counts["failures"][:SHOWN]:
         book.fault(failure)
     if len(counts["failures"]) > SHOWN:
         book.fault(f"and {len(counts['failures']) - SHOWN} more")
     done = sum([counts[k] for k in ("passed", "failed", "skipped", "xfailed")])
-    if counts["stopped"] or code is None:
+    if done < counts["collected"]:
         book.leave_out(f"{counts['collected'] - done} of {counts['collected']} tests")
-    elif code != 0 and not counts["failures"]:
+    if code not in (0, 1, 2, None) or (code == 1 and not counts["failures"]):  # 2: stopped by the clock
         book.fault(f"pytest ended with {code}: {said[-1500:]}")
 
 
@@ -77,5 +77,5 @@ def pytest(
             process.kill()
             process.wait()
     said = log.read_text(encoding="utf-8", errors="replace")
-    empty = {"collected": 0, "passed": 0, "failed": 0, "skipped": 0, "xfailed": 0, "stopped": False, "failures": []}
+    empty = {"collected": 0, "passed": 0, "failed": 0, "skipped": 0, "xfailed": 0, "failures": []}
     return (json.loads(tally.read_text(encoding="utf-8")) if tally.exists() else empty), said, code

@@ -13,6 +13,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import pytest
+
 from .book import write_whole
 
 PAUSE = 0.5  # seconds between two writes
@@ -21,15 +23,18 @@ PAUSE = 0.5  # seconds between two writes
 class Tally:
     """Counts of outcomes, and what failed."""
 
-    def __init__(self, path: Path, seconds: float) -> None:
-        self.path, self.end, self.written = path, monotonic() + seconds, 0.0
+    def __init__(self, path: Path) -> None:
+        self.path, self.written = path, 0.0
         self.counts = {"collected": 0, "passed": 0, "failed": 0, "skipped": 0, "xfailed": 0}
         self.failures: list[str] = []
-        self.stopped = False
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.counts["collected"] = len(session.items)
         self.save()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+        self.counts["collected"] = len(ids)
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
@@ -49,26 +54,26 @@ class Tally:
         if monotonic() - self.written > PAUSE:
             self.save()
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.stopped = self.stopped or monotonic() > self.end
-
     def pytest_sessionfinish(self, session: Any) -> None:
         self.save()
 
     def save(self) -> None:
         self.written = monotonic()
-        write_whole(self.path, json.dumps({**self.counts, "stopped": self.stopped, "failures": self.failures}))
+        write_whole(self.path, json.dumps({**self.counts, "failures": self.failures}))
 
 
-class Stop:
-    """Ends the run once the tally says so."""
+class Clock:
+    """Ends the run, or with xdist a worker's share of it, before the first test that would begin too late."""
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
+    def __init__(self, seconds: float) -> None:
+        self.end = monotonic() + seconds
 
-    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> None:
-        if self.tally.stopped:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Any:
+        result = yield
+        if monotonic() > self.end:
             item.session.shouldstop = "time is up"
+        return result
 
 
 def _last_line(report: Any) -> str:
@@ -79,13 +84,13 @@ def _last_line(report: Any) -> str:
 
 
 def pytest_configure(config: Any) -> None:
-    path = os.environ.get("GPU_CHECK_TALLY")
+    path, seconds = os.environ.get("GPU_CHECK_TALLY"), os.environ.get("GPU_CHECK_SECONDS")
     if os.environ.get("GPU_CHECK_NO_POOL"):
         import cupy
 
         cupy.cuda.set_allocator(None)
         cupy.cuda.set_pinned_memory_allocator(None)
-    if path and not hasattr(config, "workerinput"):  # with xdist, the controller alone
-        tally = Tally(Path(path), float(os.environ.get("GPU_CHECK_SECONDS", "inf")))
-        config.pluginmanager.register(tally)
-        config.pluginmanager.register(Stop(tally))
+    if seconds:
+        config.pluginmanager.register(Clock(float(seconds)))
+    if path and not hasattr(config, "workerinput"):  # with xdist, the process that collects the reports
+        config.pluginmanager.register(Tally(Path(path)))

@@ -177,7 +177,7 @@ def alive(process: int) -> bool:
     """Whether a process runs; one that has ended and waits to be collected does not."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -209,7 +209,7 @@ def test_failing_tests_are_named(tmp_path: Path):
     (failure,) = counts.pop("failures")
     assert "test_bad.py::test_bad: " in failure
     assert "assert 1 == 2" in failure
-    assert counts == {"collected": 4, "passed": 1, "failed": 1, "skipped": 1, "xfailed": 1, "stopped": False}
+    assert counts == {"collected": 4, "passed": 1, "failed": 1, "skipped": 1, "xfailed": 1}
 
 
 def test_tests_stop_when_time_is_up_and_are_counted(tmp_path: Path):
@@ -220,8 +220,7 @@ def test_tests_stop_when_time_is_up_and_are_counted(tmp_path: Path):
     )
     book = Book(tmp_path / "book.json", "emulated", 60)
     counts, said, _ = suite.pytest([str(tmp_path / "test_slow.py")], book, tmp_path, 1.0)
-    assert counts["stopped"], said
-    assert 0 < counts["passed"] < 20
+    assert 0 < counts["passed"] < 20, said
     assert counts["collected"] == 50
 
 

@@ -96,6 +96,8 @@ def test_errors_are_clear() -> None:
         wave(gf.ones(2), q=1)
     with pytest.raises(ValueError, match="gradflow itself has an operation called 'softmax'"):
         make(name="softmax")
+    with pytest.raises(ValueError, match="gradflow itself has a kernel called 'adam_step'"):
+        make(name="adam_step")
     with pytest.raises(TypeError, match="no __global__ function"):
         gf.cuda_kernel(source="int x;", reference=lambda np, x: x)(lambda plan, x: x)
     with pytest.raises(TypeError, match=r"takes \(xp, g, ...\)"):

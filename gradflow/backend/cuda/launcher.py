@@ -19,7 +19,10 @@ from .signature import dtype_key
 
 FLOATS = ("f4", "f8", "f2", "bfloat16")
 LAUNCHERS: dict[str, Launcher] = {}
-"""All launchers, by the name of the computation."""
+"""gradflow's own launchers, by the name of the computation."""
+
+USER_LAUNCHERS: dict[str, Launcher] = {}
+"""Those that `cuda_kernel` made."""
 
 MAX_PLANS = 4096
 """Plans a launcher keeps on a device; shapes that never come again must not fill the memory."""
@@ -122,12 +125,16 @@ def launchers_on(backend: Any) -> dict[str, PlanCache]:
     from . import launchers  # noqa: F401  registers them
 
     _backends.add(backend)
-    return {name: found.on(backend, name) for name, found in LAUNCHERS.items()}
+    return {name: found.on(backend, name) for name, found in {**LAUNCHERS, **USER_LAUNCHERS}.items()}
 
 
 def add_launcher(name: str, made: Launcher) -> None:
     """Make a user's launcher known to all devices; one of the same name is replaced."""
-    LAUNCHERS[name] = made
+    from . import launchers  # noqa: F401  registers gradflow's own
+
+    if name in LAUNCHERS:
+        raise ValueError(f"[cuda_kernel] gradflow itself has a kernel called {name!r}; name yours otherwise")
+    USER_LAUNCHERS[name] = made
     for backend in _backends:
         backend.kernels[name] = made.on(backend, name)
 
