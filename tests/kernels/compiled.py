@@ -45,9 +45,9 @@ class Recorder:
     """A device on which plans are made and never run. `loaded`: (instance, its dynamic shared memory) by program."""
 
     device, array_type, null = Device("recorder"), np.ndarray, 0
-    multiprocessors, max_blocks, shared_optin = 108, 32 * 108, SHARED_OPTIN
 
-    def __init__(self) -> None:
+    def __init__(self, multiprocessors: int, max_blocks: int, shared_optin: int) -> None:
+        self.multiprocessors, self.max_blocks, self.shared_optin = multiprocessors, max_blocks, shared_optin
         self.loaded: dict[Program, dict[str, int]] = {}
 
     def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
@@ -91,15 +91,20 @@ def calls(device: Recorder) -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
                 names = ("step_size", "correction", "rest1", "b2", "rest2", "eps", "decay", "keep")
                 numbers = dict.fromkeys(names, 0.1)
                 yield "adam_step", zeros[: arrays * count], {"arrays": arrays, "maximize": False, **numbers}
-        yield "update_running", zeros[:4], {"momentum": 0.1, "unbias": 1.1}
+        yield "update_running", [*zeros[:4], None], {"momentum": 0.1, "unbias": 1.1}
     for dtype in ("i4", "i8"):
         yield "check_index", [np.zeros(5, dtype)], {"low": 0, "high": 1, "op": "index"}
 
 
 @cache
-def instances() -> dict[Program, dict[str, int]]:
-    """The instances that all `calls` ask for, each with its dynamic shared memory in bytes, by program."""
-    recorder = Recorder()
+def instances(
+    multiprocessors: int = 108, max_blocks: int = 32 * 108, shared_optin: int = SHARED_OPTIN
+) -> dict[Program, dict[str, int]]:
+    """The instances that all `calls` ask for, each with its dynamic shared memory in bytes, by program.
+
+    The device is an A100 unless given.
+    """
+    recorder = Recorder(multiprocessors, max_blocks, shared_optin)
     found = {name: PlanCache(launcher, recorder, name) for name, launcher in LAUNCHERS.items()}
     for name, operands, static in calls(recorder):
         values = {k: v for k, v in static.items() if k in found[name].runtime}

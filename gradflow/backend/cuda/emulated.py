@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,27 @@ import numpy as np
 from ..base import Device
 from ..dtypes import is_half
 from ..numpy import NumpyBackend
+from ..threads import cores
 from . import emulator
 from .faults import WORDS, Faults
 from .launcher import launchers_on
 from .program import Program
 
 _FLOATS = ("float", "double", "__half", "__nv_bfloat16")
+_PIECE = 24  # instances in one file: starting a compiler takes as long as some five of them
+
+
+def with_all_floats(program: Program, instance: str) -> list[str]:
+    """An instance, and those that differ from it in their float types only: <float, 4> gives <double, 4> and so on.
+
+    Compiling them together takes little longer than compiling one.
+    """
+    if not program.shares_types:
+        return [instance]
+    kinds = re.findall(r"\b(?:float|double|__half|__nv_bfloat16)\b", instance)
+    if len(set(kinds)) != 1:
+        return [instance]
+    return [re.sub(rf"\b{kinds[0]}\b", kind, instance) for kind in _FLOATS]
 
 
 class EmulatedArray(np.ndarray):
@@ -35,6 +51,9 @@ class EmulatedBackend(NumpyBackend):
     """Few, so that grid-stride loops go round."""
     shared_optin = 99 << 10
     null = 0
+
+    companions = staticmethod(with_all_floats)
+    """What is compiled when an instance of a program is first wanted: it and others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,19 +119,24 @@ class EmulatedBackend(NumpyBackend):
             np.matmul(a, b, out=out)
 
     def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
-        """The way to launch an instance. All its float types are compiled together, which takes little longer."""
-        library = self._libraries.get((program, instance))
-        if library is None:
-            wanted = _family(instance) if program.shares_types else [instance]
-            library = emulator.build(program.text, wanted, filename=program.filename)
-            for name in wanted:
-                self._libraries[program, name] = library
-        found = library
+        """The way to launch an instance."""
+        if (program, instance) not in self._libraries:
+            self.compile(program, self.companions(program, instance))
+        found = self._libraries[program, instance]
 
         def run(grid: Any, block: Any, args: Any, shared: int) -> None:
             found.launch(instance, grid, block, shared, args, reverse=self.reverse)
 
         return run
+
+    def compile(self, program: Program, instances: Iterable[str]) -> None:
+        """Compile instances, in pieces, as many at a time as there are cores."""
+        names = sorted(instances)
+        pieces = [names[i : i + _PIECE] for i in range(0, len(names), _PIECE)]
+        with ThreadPoolExecutor(cores()) as pool:
+            built = pool.map(lambda piece: emulator.build(program.text, piece, filename=program.filename), pieces)
+            for piece, library in zip(pieces, built, strict=True):
+                self._libraries.update({(program, name): library for name in piece})
 
 
 class _Memory:
@@ -120,14 +144,6 @@ class _Memory:
 
     def __init__(self, interface: dict[str, Any], owner: Any) -> None:
         self.__array_interface__, self.owner = interface, owner
-
-
-def _family(instance: str) -> list[str]:
-    """An instance, and those that differ from it in their float types only: <float, 4> gives <double, 4> and so on."""
-    kinds = re.findall(r"\b(?:float|double|__half|__nv_bfloat16)\b", instance)
-    if len(set(kinds)) != 1:
-        return [instance]
-    return [re.sub(rf"\b{kinds[0]}\b", kind, instance) for kind in _FLOATS]
 
 
 def check_on_device(backend: Any, index: Any, low: int, high: int, op: str) -> None:
