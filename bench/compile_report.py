@@ -18,31 +18,21 @@ REPORT = ROOT / "bench" / "results" / f"kernels-{'-'.join(ARCHITECTURES)}.md"
 """Where the table is kept."""
 
 
-def summary(rows: list[Usage]) -> Iterator[str]:
-    """One line for each kernel and architecture."""
-    yield "| File | Kernel | Architecture | Instances | Registers | Shared memory, bytes | Spills, bytes |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | ---: |"
-    kernels: dict[tuple[str, str, str], list[Usage]] = {}
-    for row in rows:
-        kernels.setdefault((row.file, row.instance.split("<")[0], row.architecture), []).append(row)
-    for key, found in sorted(kernels.items()):
-        registers = span([u.registers for u in found])
-        shared = span([u.shared + u.dynamic_shared for u in found])
-        yield f"| {' | '.join(key)} | {len(found)} | {registers} | {shared} | {max(u.spills for u in found)} |"
-
-
 def table(rows: list[Usage]) -> Iterator[str]:
-    """One line for each instance, its architectures side by side."""
-    yield f"| Instance | Registers ({', '.join(ARCHITECTURES)}) | Shared, static | Shared, dynamic | Spills |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    instances: dict[tuple[str, str], dict[str, Usage]] = {}
+    """One line for each kernel, its architectures side by side."""
+    registers = [f"Registers, {architecture}" for architecture in ARCHITECTURES]
+    header = ["File", "Kernel", "Instances", *registers, "Most in", "Shared memory, bytes", "Spills, bytes"]
+    yield f"| {' | '.join(header)} |"
+    yield f"| --- | --- | ---: |{' ---: |' * len(registers)} --- | ---: | ---: |"
+    kernels: dict[tuple[str, str], list[Usage]] = {}
     for row in rows:
-        instances.setdefault((row.file, row.instance), {})[row.architecture] = row
-    for (_, name), by in sorted(instances.items()):
-        each = [by[architecture] for architecture in ARCHITECTURES]
-        registers = ", ".join([str(u.registers) for u in each])
-        shared, spills = max(u.shared for u in each), max(u.spills for u in each)
-        yield f"| `{name}` | {registers} | {shared} | {each[0].dynamic_shared} | {spills} |"
+        kernels.setdefault((row.file, row.instance.split("<")[0]), []).append(row)
+    for (file, kernel), found in sorted(kernels.items()):
+        by = [[u.registers for u in found if u.architecture == architecture] for architecture in ARCHITECTURES]
+        most = max(found, key=lambda u: (u.architecture == ARCHITECTURES[-1], u.registers, u.instance))
+        cells = [file, kernel, str(len(by[0])), *map(span, by), f"`{most.instance.removeprefix(kernel) or '-'}`"]
+        cells += [span([u.shared + u.dynamic_shared for u in found]), str(max([u.spills for u in found]))]
+        yield f"| {' | '.join(cells)} |"
 
 
 def span(numbers: list[int]) -> str:
@@ -62,10 +52,6 @@ def main() -> int:
         "",
         f"{len(rows) // len(ARCHITECTURES)} instances, those that the kernel cases ask for; {found.name}, "
         f"{len(warnings)} warnings. Written by `python -m bench.compile_report`.",
-        "",
-        *summary(rows),
-        "",
-        "## Every instance",
         "",
         *table(rows),
     ]

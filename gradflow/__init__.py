@@ -43,6 +43,7 @@ from .backend.dtypes import (
     set_default_dtype,
     uint8,
 )
+from .backend.precision import get_float32_matmul_precision, set_float32_matmul_precision
 from .backend.workspace import get_conv_workspace, set_conv_workspace
 from .creation import (
     arange,
@@ -174,6 +175,7 @@ __all__ = [
     "get_conv_workspace",
     "get_default_device",
     "get_default_dtype",
+    "get_float32_matmul_precision",
     "getitem",
     "greater",
     "greater_equal",
@@ -222,6 +224,7 @@ __all__ = [
     "set_conv_workspace",
     "set_default_device",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_grad_enabled",
     "sigmoid",
     "sign",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
 def _sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
     if len(size) == 1 and isinstance(size[0], (tuple, list)):
         size = tuple(size[0])
-    shape = tuple([n.__index__() for n in size])
+    shape = tuple([index(n) for n in size])
     if any(n < 0 for n in shape):
         raise ValueError(f"[tensor] sizes must not be negative, got {shape}")
     return shape
@@ -207,12 +208,13 @@ def randint(
     low: int, high: Any, size: Any = None, *, generator: rng.Generator | None = None, dtype: Any = np.int64,
     device: DeviceLike = None,
 ) -> Tensor:  # fmt: skip
-    """Integers in [low, high); randint(high, size) starts at 0."""
+    """Integers in [low, high), of 64 bits; randint(high, size) starts at 0."""
     if size is None:
         low, high, size = 0, low, high
-    if high <= low:
-        raise ValueError(f"[randint] needs low < high, got {low} and {high}")
-    value = rng.draw("randint", "random_integers", tuple(size), device, generator, low=low, span=high - low)
+    low, high = index(low), index(high)
+    if not -(2**63) <= low < high < 2**63:
+        raise ValueError(f"[randint] needs -2**63 <= low < high < 2**63, got {low} and {high}")
+    value = rng.draw("randint", "random_integers", _sizes((size,)), device, generator, low=low, span=high - low)
     return _integers(value, dtype)
 
 
@@ -220,7 +222,7 @@ def randperm(
     n: int, *, generator: rng.Generator | None = None, dtype: Any = np.int64, device: DeviceLike = None
 ) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-    value = rng.draw("randperm", "random_permutation", (n,), device, generator)
+    value = rng.draw("randperm", "random_permutation", _sizes((n,)), device, generator)
     return _integers(value, dtype)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from .book import Book
 from .duel import Duel, Entry
-from .place import Place, probe
+from .place import Place, dtypes_here, probe
 
 COPY = 1 << 28  # float32 elements; the two arrays fill no cache
 DTYPES = ("float32", "float16", "bfloat16")
@@ -56,7 +56,7 @@ def run(book: Book) -> None:
                 cells = {"library": label, "MB copied": size * 4 / 1e6, "GB/s": speed, "spread": timed.spread}
                 book.add("Copies, device to device", {**cells, "remark": timed.error or ""})
         size = 32 if book.small else 8192
-        for dtype in DTYPES:
+        for dtype in dtypes_here(*DTYPES):
             options = {"what": "matmul", "size": size, "dtype": dtype}
             entries = [Entry(lib, lib, module, options) for lib in ("gradflow", "torch")]
             for label, timed in duel.run(f"matmul {dtype}", entries, 0.5, tolerant=dtype != "float32").items():

@@ -8,7 +8,7 @@ from typing import Any
 from ..shapes import Shape
 from .book import Book
 from .duel import Duel, Entry, Timed
-from .place import Place, probe
+from .place import Place, dtypes_here, probe
 
 SHAPES = (
     Shape(512, 1, 32, 28),
@@ -64,7 +64,7 @@ def run(book: Book) -> None:
     shapes = SMALL if book.small else SHAPES
     large = shapes[:1] if book.small else [s for s in shapes if s.c >= 32 and s.groups == 1]
     work = [(s, "float32", False) for s in shapes] + [(s, "float32", True) for s in shapes]
-    work += [(s, dtype, True) for dtype in HALVES for s in large]
+    work += [(s, dtype, True) for dtype in dtypes_here(*HALVES) for s in large]
     book.note("float32 on both sides is IEEE float32: TF32 is off. 16-bit products are summed in float32.")
     with Duel(book) as duel:
         for shape, dtype, backward in work:

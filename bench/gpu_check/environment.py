@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
@@ -47,8 +46,8 @@ def run(book: Book) -> None:
         capability = ".".join(map(str, gpu.capability))
         book.row("", what="memory", value=f"{gpu.memory / 2**30:.1f} GiB, compute capability {capability}")
         book.row("", what="CUDA", value=f"runtime {cuda.runtime_version}, driver up to {cuda.driver_version}")
-        for what, fields in QUERY.items():
-            book.row("", what=what, value=_query(fields))
+        for what, value in _query().items():
+            book.row("", what=what, value=value)
     backend = get_backend(book.device)
     ones = backend.from_host(np.ones(1000))
     total = float(backend.to_host(ones + ones).sum())
@@ -65,10 +64,16 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _query(fields: str) -> str:
+def _query() -> dict[str, str]:
     """What nvidia-smi says of the first GPU; it only reads."""
-    if shutil.which("nvidia-smi") is None:
-        return "nvidia-smi not found"
-    command = ["nvidia-smi", "-i", "0", f"--query-gpu={fields}", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=15)
-    return done.stdout.strip() or done.stderr.strip()
+    fields = [field for named in QUERY.values() for field in named.split(",")]
+    command = ["nvidia-smi", "-i", "0", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return {"nvidia-smi": str(error)}
+    found = [value.strip() for value in done.stdout.split(",")]
+    if len(found) != len(fields):
+        return {"nvidia-smi": (done.stdout + done.stderr).strip()}
+    values = dict(zip(fields, found, strict=True))
+    return {what: ", ".join([values[field] for field in named.split(",")]) for what, named in QUERY.items()}

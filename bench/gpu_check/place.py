@@ -7,6 +7,7 @@ import importlib
 import math
 import statistics
 from collections.abc import Callable
+from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +22,9 @@ class Place:
         self.lib: Any = importlib.import_module(library)
         if library == "torch":
             self.device = device if device == "cuda" else "cpu"
-            self.lib.backends.cuda.matmul.allow_tf32 = self.lib.backends.cudnn.allow_tf32 = False
+            products = self.lib.backends.cuda.matmul
+            products.allow_tf32 = self.lib.backends.cudnn.allow_tf32 = False
+            products.allow_fp16_reduced_precision_reduction = products.allow_bf16_reduced_precision_reduction = False
             self.lib.backends.cudnn.benchmark = True
         else:
             self.lib.set_default_device(device)
@@ -107,6 +110,11 @@ def probe(place: Place, *tensors: Any) -> list[float]:
             ends = [(part * weights).mean().item() for part in (flat[:m], flat[-m:])]
             found += [end / size for end in ends] + [math.log10(size)] if size > 0 else [*ends, size]
     return found
+
+
+def dtypes_here(*names: str) -> list[str]:
+    """Those dtypes that gradflow has here: bfloat16 needs ml_dtypes."""
+    return [name for name in names if name != "bfloat16" or find_spec("ml_dtypes") is not None]
 
 
 def spread(seconds: list[float]) -> float:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -22,6 +23,7 @@ from .parts import Part
 
 ROOT = Path(__file__).parents[2]
 LEAST = 3.0  # seconds below which a part is not begun
+PAUSE = 3.0  # seconds between two looks at what a part has written
 GRACE = 5.0  # seconds a part has to end by itself once its budget is used up
 
 
@@ -61,7 +63,8 @@ def run(
                 found["parts"][i]["status"] = "running"
                 save(path, found)
             say(f"{part.name} ...")
-            result = run_part(part, device, min(part.budget, left), Path(scratch) / f"{part.name}.json", data)
+            keep = partial(save_unfinished, path, found, i)
+            result = run_part(part, device, min(part.budget, left), Path(scratch) / f"{part.name}.json", data, keep)
             found["parts"][i].update(result)
             say(f"{part.name}: {result['status']} in {result['seconds']:.1f} s {result['reason']}".rstrip())
             found["gpu"] = found["gpu"] or gpu_name(result)
@@ -76,8 +79,13 @@ def run(
     return path, found
 
 
-def run_part(part: Part, device: str, seconds: float, file: Path, data: str | None) -> dict[str, Any]:
-    """One part in a process of its own, which is killed with all it has started when its time is up."""
+def run_part(
+    part: Part, device: str, seconds: float, file: Path, data: str | None, keep: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:  # fmt: skip
+    """One part in a process of its own, which is killed with all it has started when its time is up.
+
+    `keep` is called now and then with what it has so far.
+    """
     command = [sys.executable, "-m", "bench.gpu_check.part", part.module, str(file), device, f"{seconds:.1f}"]
     start = monotonic()
     with tempfile.TemporaryFile() as output:
@@ -90,11 +98,13 @@ def run_part(part: Part, device: str, seconds: float, file: Path, data: str | No
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        late = False
+        end, ended = start + seconds + GRACE, False
         try:
-            process.wait(seconds + GRACE)
-        except subprocess.TimeoutExpired:
-            late = True
+            while not ended and monotonic() < end:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(min(PAUSE, max(end - monotonic(), 0)))
+                    ended = True
+                keep(written(file))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -103,10 +113,8 @@ def run_part(part: Part, device: str, seconds: float, file: Path, data: str | No
             process.stdin.close()
         output.seek(0)
         said = output.read().decode(errors="replace").strip()
-    result: dict[str, Any] = {"status": None, "reason": "", "notes": [], "faults": [], "left out": [], "tables": {}}
-    with contextlib.suppress(FileNotFoundError):  # where it never got so far as to write one
-        result = json.loads(file.read_text(encoding="utf-8"))
-    if late:
+    result = written(file)
+    if not ended:
         result.update(status="out of time", reason=f"stopped after {seconds:.0f} s")
     elif result["status"] is None:
         last = said.splitlines()[-1] if said else ""
@@ -114,6 +122,13 @@ def run_part(part: Part, device: str, seconds: float, file: Path, data: str | No
     if result["status"] in ("failed", "out of time"):
         result["output"] = said[-4000:]
     return {**result, "seconds": round(monotonic() - start, 1)}
+
+
+def written(file: Path) -> dict[str, Any]:
+    """What a part has written down, which is nothing where it never got so far."""
+    with contextlib.suppress(FileNotFoundError):
+        return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return {"status": None, "reason": "", "notes": [], "faults": [], "left out": [], "tables": {}}
 
 
 def environ() -> dict[str, str]:
@@ -138,6 +153,13 @@ def free_path(folder: Path, found: dict[str, Any]) -> Path:
         number += 1
         stem = f"{slug}-{found['date']}-{number}"
     return folder / f"{stem}.json"
+
+
+def save_unfinished(path: Path | None, found: dict[str, Any], i: int, written: dict[str, Any]) -> None:
+    """Keep what the i-th part has so far."""
+    if path is not None:
+        found["parts"][i].update(written, status="running")
+        save(path, found)
 
 
 def save(path: Path, found: dict[str, Any]) -> None:

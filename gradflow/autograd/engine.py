@@ -144,13 +144,9 @@ class Pass:
             if self.needed is not None and node not in self.needed:
                 return False
         with nullcontext() if node.raw is None else guarded(node.raw.backend):
-            for edge, g in self.pull(node, gs):
+            for edge, g in pull(node, gs, self.relink, self.wants):
                 self.send(edge, g)
         return True
-
-    def pull(self, node: Node, gs: list[Any]) -> Iterable[tuple[Edge, Any]]:
-        """The cotangents of a node's inputs. The audit looks on here."""
-        return pull(node, gs, self.relink, self.wants)
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
         for hook in list(hooks):

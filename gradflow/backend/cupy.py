@@ -12,17 +12,20 @@ from typing import Any
 import numpy as np
 
 from .base import Array, Backend, Device
+from .cuda.blas import DATA_TYPES, Gemm, compute_type
 from .cuda.emulated import check_on_device
 from .cuda.faults import WORDS, Faults
 from .cuda.launcher import launchers_on
+from .cuda.operand import Operand
 from .cuda.plan import SHARED
 from .cuda.program import Program, defines
-from .dtypes import is_half
+from .cuda.signature import dtype_key
 
 STAGING_BYTES = 32 << 20
 """Size of the pinned blocks that large copies to the device go through."""
 
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
+GEMM_DEFAULT = -1  # cublasGemmAlgo_t
 
 
 class CupyBackend(Backend):
@@ -117,12 +120,29 @@ class CupyBackend(Backend):
         if self._faults is not None:
             self._faults.check(self.device)
 
-    def matmul(self, a: Array, b: Array, out: Array) -> None:
-        if a.ndim == 3 and is_half(a.dtype):  # CuPy widens batches of float16 and cannot multiply those of bfloat16
-            for x, y, z in zip(a, b, out, strict=True):
-                self.module.matmul(x, y, out=z)
-        else:
-            self.module.matmul(a, b, out=out)
+    def product(self, call: Gemm, a: Operand, b: Operand, out: Operand) -> Callable[[list[Any]], None]:
+        """The way to compute out = a @ b in buffers.
+
+        By cuBLAS itself: CuPy's own matmul copies many layouts, widens batches of float16 and has no BLAS for those of
+        bfloat16.
+        """
+        first, second = (b, a) if call.exchanged else (a, b)
+        cublas, handle = self.module.cuda.cublas, self.module.cuda.get_cublas_handle
+        scale = np.dtype("f8" if a.dtype == np.float64 else "f4")
+        one, zero = np.ones(1, scale), np.zeros(1, scale)
+        kind, wide = DATA_TYPES[dtype_key(a.dtype)], DATA_TYPES[dtype_key(out.dtype)]
+        precision = compute_type(a.dtype)
+
+        def run(buffers: list[Any]) -> None:
+            cublas.gemmStridedBatchedEx(
+                handle(), call.a.transposed, call.b.transposed, call.m, call.n, call.k, one.ctypes.data,
+                buffers[first.slot].data.ptr + first.offset, kind, call.a.leading, call.a.stride,
+                buffers[second.slot].data.ptr + second.offset, kind, call.b.leading, call.b.stride, zero.ctypes.data,
+                buffers[out.slot].data.ptr + out.offset, wide, call.c.leading, call.c.stride,
+                call.batch, precision, GEMM_DEFAULT,
+            )  # fmt: skip
+
+        return run
 
     def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
         """The way to launch an instance, compiled by NVRTC at the first launch of it on this machine.

@@ -68,7 +68,7 @@ def warm_up(model: str, device: str | None, batch_size: int | None, optimizer: s
         device=backend.device,
         batch_size=size,
         computations=len(kernels.launches()),
-        instances=sum([len(program.instances) for program in programs]),
+        instances=sum([len(program.instances) for program in programs if program]),
         compiled=len(_files(folder) - before),
         folder=folder,
         fallbacks=kernels.fallbacks(),

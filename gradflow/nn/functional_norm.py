@@ -19,16 +19,16 @@ def batch_norm(
     weight: Any = None,
     bias: Any = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: Any = 0.1,
     eps: float = 1e-5,
     *,
     activation: str | None = None,
 ) -> Any:
     """(x - mean) / sqrt(var + eps) * weight + bias per channel of x (N, C, ...); with activation="relu", max(that, 0).
 
-    In training the statistics are the batch's, and the running ones move by `momentum` towards them (the variance
-    without bias); else they are the running ones. The running statistics are updated from plain values, whatever
-    transform is at work, except vmap, under which there is no one batch: TransformError.
+    In training the statistics are the batch's, and the running ones, if given, move towards them (the variance without
+    bias) by `momentum`, a number or a 0-d tensor; else they are the running ones. These are updated from plain values,
+    whatever transform is at work, except vmap, under which there is no one batch: TransformError.
     """
     if input.ndim < 2:
         raise ValueError(f"[batch_norm] expected x (N, C, ...), got {tuple(input.shape)}")
@@ -45,20 +45,25 @@ def batch_norm(
             raise ValueError(
                 f"[batch_norm] x has {c} channels but {name} is {tuple(value.shape)} (x {tuple(input.shape)})"
             )
+    tracked = running_mean is not None
+    if tracked != (running_var is not None):
+        raise ValueError("[batch_norm] give both running_mean and running_var, or neither")
     relu = activation == "relu"
-    if not training and running_mean is not None and running_var is not None:
+    if not training:
+        if not tracked:
+            raise ValueError("[batch_norm] running_mean and running_var must be given where training=False")
         return _norm.batch_norm_inference(input, running_mean, running_var, weight, bias, eps=eps, relu=relu)
     count = math.prod([input.shape[0], *input.shape[2:]])
-    if training and count < 2:
+    if count == 1:
         raise ValueError(f"[batch_norm] training needs more than one value per channel, got x {tuple(input.shape)}")
-    if training and running_mean is not None and any([_mapped(v) for v in (input, weight, bias)]):
+    if tracked and any([_mapped(v) for v in (input, weight, bias)]):
         raise TransformError(
             "[batch_norm] in training mode under vmap: running statistics have no meaning per example; call "
             "model.eval(), or map outside of the model"
         )
     y, mean, var = (_norm.batch_norm_relu if relu else _norm.batch_norm)(input, weight, bias, eps=eps)
-    if training and running_mean is not None:
-        _update(running_mean, running_var, mean, var, float(momentum), count / (count - 1))
+    if tracked and count:
+        _update(running_mean, running_var, mean, var, momentum, count / (count - 1))
     return y
 
 
@@ -70,14 +75,17 @@ def _mapped(value: Any) -> bool:
     return False
 
 
-def _update(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: float, unbias: float) -> None:
+def _update(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: Any, unbias: float) -> None:
     """running = (1 - momentum) running + momentum * batch, the variance times `unbias`, from plain values."""
+    rate, given = (unwrap(momentum), 0.0) if isinstance(momentum, Value) else (None, float(momentum))
 
     def write(held: tuple[Any, Any], batch: tuple[Any, Any]) -> None:
-        done = run(backend_under(mean).kernels, "update_running", *held, *batch, momentum=momentum, unbias=unbias)
+        kernels = backend_under(mean).kernels
+        done = run(kernels, "update_running", *held, *batch, rate, momentum=given, unbias=unbias)
         if type(done) is Declined:
-            for running, new, factor in zip(held, batch, (momentum, momentum * unbias), strict=True):
-                running *= 1.0 - momentum
+            share = given if rate is None else float(rate)
+            for running, new, factor in zip(held, batch, (share, share * unbias), strict=True):
+                running *= 1.0 - share
                 running += (new.astype(running.dtype, copy=False) * factor).astype(running.dtype, copy=False)
 
     def write_mean(a: Any, m: Any) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from ..creation import rand
 from . import functional as F
+from .activation import ReLU
 from .module import Module, Parameter
+from .normalization import BatchNorm2d
 from .sizes import Size, pair
 
 
@@ -34,8 +37,15 @@ class Sequential(Module):
                 self.add_module(str(i), module)
 
     def forward(self, x: Any) -> Any:
-        for module in self._modules.values():
-            x = module(x)
+        """Each module of the one before; a ReLU after a BatchNorm2d is done by that, in the same pass over memory."""
+        modules, fused = [*self._modules.values(), None], False
+        for module, after in pairwise(modules):
+            if fused:
+                fused = False
+            elif type(module) is BatchNorm2d and type(after) is ReLU:
+                x, fused = module(x, activation="relu"), True
+            else:
+                x = module(x)
         return x
 
     def append(self, module: Module) -> Sequential:

@@ -34,24 +34,19 @@ class BatchNorm2d(Module):
         self.register_buffer("running_var", ones(num_features, **kind) if tracked else None)
         self.register_buffer("num_batches_tracked", tensor(0, device=device) if tracked else None)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any, activation: str | None = None) -> Any:
+        """activation="relu" gives max(y, 0), for less than a layer of its own costs."""
         if x.ndim != 4:
             raise ValueError(f"[BatchNorm2d] expected x (N, C, H, W), got {tuple(x.shape)}")
-        use_batch = self.training or not self.track_running_stats
-        factor = self.momentum
-        if self.training and self.track_running_stats and factor is None:
-            factor = 1.0 / (self.num_batches_tracked.item() + 1)  # the plain average of all batches
+        tracks = self.training and self.track_running_stats
+        momentum: Any = self.momentum
+        if momentum is None:  # the plain average of all batches, without asking the device for their number
+            momentum = 1.0 / (self.num_batches_tracked.to("float64") + 1) if tracks else 0.0
         y = F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=use_batch,
-            momentum=0.0 if factor is None else factor,
-            eps=self.eps,
-        )
-        if self.training and self.track_running_stats:
+            x, self.running_mean, self.running_var, self.weight, self.bias,
+            self.training or not self.track_running_stats, momentum, self.eps, activation=activation,
+        )  # fmt: skip
+        if tracks:
             self.num_batches_tracked.add_(1)
         return y
 

@@ -149,7 +149,7 @@ def _act_joint(xp: Any, needs: Any, g: Any, y: Any, axis: int, activation: str) 
     return dx if needs[0] else None, db
 
 
-@primitive(joint=_act_joint, batch=_forward_batch, promote="same")
+@primitive(joint=_act_joint, batch=_forward_batch, promote="float")
 def bias_act(np: Any, x: Any, bias: Any, *, axis: int = 1, activation: str) -> Any:
     """activation(x + bias along `axis`), for relu, sigmoid and tanh: x (..., C, ...), bias (C,)."""
     return _forward(np, x, bias, axis, ACTIVATIONS[activation])
@@ -169,7 +169,7 @@ def _gated_joint(xp: Any, needs: Any, g: Any, x: Any, bias: Any, axis: int, acti
     return dx if needs[0] else None, db
 
 
-@primitive(joint=_gated_joint, batch=_forward_batch, promote="same")
+@primitive(joint=_gated_joint, batch=_forward_batch, promote="float")
 def bias_gated(np: Any, x: Any, bias: Any, *, axis: int = 1, activation: str) -> Any:
     """activation(x + bias along `axis`), for gelu, gelu_tanh and silu: x (..., C, ...), bias (C,)."""
     return _forward(np, x, bias, axis, GATED[activation])

@@ -214,8 +214,8 @@ def gelu_backward(xp: Any, g: Any, x: Any, *, approximate: str = "none") -> Any:
     if approximate == "none":
         return g * (xp.normal_cdf(x) + x * (xp.exp(x * x * -0.5) * _DENSITY))
     t = xp.tanh((x + (x * x * x) * _CUBE) * _TANH)
-    slope = (1.0 + x * x * (3 * _CUBE)) * _TANH
-    return g * ((1.0 + t) * 0.5 + x * ((1.0 - t * t) * slope) * 0.5)
+    bend = (1.0 - t * t) * x  # 0 where x * x would overflow
+    return g * ((1.0 + t) * 0.5 + (bend + bend * x * x * (3 * _CUBE)) * (0.5 * _TANH))
 
 
 @primitive(

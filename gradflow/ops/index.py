@@ -88,13 +88,14 @@ def getitem(np: Any, x: Any, *indices: Any, spec: Spec) -> Any:
 )
 def scatter_add(np: Any, g: Any, *indices: Any, spec: Spec, shape: tuple[int, ...]) -> Any:
     """Zeros of `shape` with g added at an index, once for each time an element is named: the transpose of getitem."""
-    out = np.zeros(shape, g.dtype)
     index = build(spec, indices)
-    if indices:
-        np.add.at(out, index, g)
-    else:
+    if not indices:
+        out = np.zeros(shape, g.dtype)
         out[index] = g
-    return out
+        return out
+    out = np.zeros(shape, accumulation_dtype(g))
+    np.add.at(out, index, g)
+    return out.astype(g.dtype, copy=False)
 
 
 def _expand(index: Any, axis: int) -> Any:
@@ -130,11 +131,17 @@ def place(np: Any, g: Any, index: Any, *, axis: int, n: int) -> Any:
 # -- rows of a table ---------------------------------------------------------------------------------------------------
 
 
+def equals(xp: Any, index: Any, number: int) -> Any:
+    """index == number, also where the dtype of `index` does not reach so far, which CuPy refuses to compare."""
+    small = index.dtype.itemsize < 8 or index.dtype.kind == "u"
+    return xp.equal(xp.astype(index, dtype="int64") if small else index, number)
+
+
 def _less_padding(xp: Any, rows: Any, index: Any, padding_idx: int | None) -> Any:
     """Rows (*index, ...), zeros where the index is `padding_idx`."""
     if padding_idx is None:
         return rows
-    padding = xp.equal(index, padding_idx)
+    padding = equals(xp, index, padding_idx)
     return xp.where(xp.reshape(padding, shape=(*index.shape, *(1,) * (rows.ndim - index.ndim))), 0.0, rows)
 
 

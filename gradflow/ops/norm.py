@@ -102,15 +102,26 @@ def batch_norm_relu(np: Any, x: Any, weight: Any, bias: Any, *, eps: float = 1e-
     return _by_own_statistics(np, x, weight, bias, eps, True)
 
 
+LONG = 4096
+"""Above this many examples they are added up in float64, since NumPy adds along axis 0 one by one."""
+
+
+def _channel_mean(np: Any, *factors: Any) -> Any:
+    """The mean of a product of arrays (N, C, ...), per channel."""
+    z = factors[0]
+    each = "nc" + "defghijk"[: z.ndim - 2]
+    sums = np.einsum(f"{','.join([each] * len(factors))}->nc", *factors)
+    total = sums.sum(axis=0, dtype=np.float64 if len(z) > LONG else z.dtype)
+    return (total * (z.shape[1] / max(z.size, 1))).astype(z.dtype, copy=False)
+
+
 def _by_own_statistics(np: Any, x: Any, weight: Any, bias: Any, eps: float, relu: bool) -> Any:
-    spatial = "defghijk"[: x.ndim - 2]
     shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
-    z, share = wide(x), x.shape[1] / max(x.size, 1)
-    mean = np.einsum(f"nc{spatial}->nc", z).sum(axis=0) * share
+    z = wide(x)
+    mean = _channel_mean(np, z)
     y = z - mean.reshape(shape)
-    rest = np.einsum(f"nc{spatial}->nc", y).sum(axis=0) * share
-    rest = np.nan_to_num(rest)  # NaN where the mean is infinite, which it shall stay
-    var = np.einsum(f"nc{spatial},nc{spatial}->nc", y, y).sum(axis=0) * share - rest * rest
+    rest = np.nan_to_num(_channel_mean(np, y))  # NaN where the mean is infinite, which it shall stay
+    var = _channel_mean(np, y, y) - rest * rest
     scale = 1.0 / np.sqrt(var + np.asarray(eps, var.dtype))
     if weight is not None:
         scale *= weight

@@ -41,6 +41,15 @@ def _padded(np: Any, x: Any, out: Pair, kernel: Pair, stride: Pair, padding: Pai
     return image
 
 
+def _first_inside(np: Any, out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Any:
+    """Per window, its first position that is not padding (0 where all are): the winner where nothing is over -inf."""
+    rows, cols = [
+        np.clip(-((np.arange(o) * s - p) // d), 0, k - 1)
+        for o, k, s, p, d in zip(out, kernel, stride, padding, dilation, strict=True)
+    ]
+    return rows[:, None] * kernel[1] + cols
+
+
 def _lowest(dtype: Any) -> Any:
     import numpy
 
@@ -75,7 +84,7 @@ def _max_pool_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any
 def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair) -> Any:
     """(largest element of each window, its position in the window) of x (N, C, H, W), each (N, C, *out).
 
-    Padding counts as -inf. The first of equal elements wins; NaN counts as largest.
+    Padding counts as -inf and never wins. The first of equal elements wins; NaN counts as largest.
     """
     image = _padded(np, x, out, kernel, stride, padding, dilation, _lowest(x.dtype))
     few = kernel[0] * kernel[1] <= 256
@@ -86,6 +95,8 @@ def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, di
         if best is None:
             best = np.array(seen, order="K")
             where = np.zeros_like(best, dtype="u1" if few else "i4")
+            if max(padding):
+                where[...] = _first_inside(np, out, kernel, stride, padding, dilation)
             continue
         better = ~(seen <= best) & (best == best)
         np.copyto(best, seen, where=better)
@@ -120,15 +131,15 @@ def pool_place(
     p, q = padding
     need = [s * (o - 1) + d * (k - 1) + 1 for o, k, s, d in zip(out, kernel, stride, dilation, strict=True)]
     rows, cols = max(need[0], h + p), max(need[1], w + q)
-    image = np.zeros((n, rows, cols, c), g.dtype).transpose(0, 3, 1, 2)
     apart = all(s > d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
+    image = np.zeros((n, rows, cols, c), g.dtype if apart else wide(g[:0]).dtype).transpose(0, 3, 1, 2)
     for position, window in _windows(out, kernel, stride, dilation):
         won = where == position
         if apart:
             np.copyto(image[window], g, where=won)
         else:
             image[window] += np.where(won, g, np.zeros((), g.dtype))
-    return image[:, :, p : p + h, q : q + w]
+    return image[:, :, p : p + h, q : q + w].astype(g.dtype, copy=False)
 
 
 @primitive(

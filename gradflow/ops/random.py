@@ -20,9 +20,9 @@ from ..autograd.define import primitive
 from ..autograd.grad_mode import MODE
 from ..autograd.primitive import bind, raw_over
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, backend_under, make
+from ..autograd.value import TransformError, backend_under, describe, make
 from ..backend.device import get_backend
-from ..backend.dtypes import float32
+from ..backend.dtypes import float32, is_floating
 from .elementwise import greater_equal, wide
 
 Key = tuple[int, int]
@@ -57,15 +57,17 @@ class Generator:
             return self.seed, self.offset
 
     def seek(self, state: Key) -> None:
-        """Go to a position that `state` returned."""
+        """Go to a position that `state` returned: a seed and an offset, both in [0, 2^64)."""
+        if len(state) != 2 or not all([isinstance(n, (int, numpy.integer)) and 0 <= n < 2**64 for n in state]):
+            raise ValueError(f"[seek] a state is a seed and an offset, both in [0, 2**64), got {state!r}")
         with self._lock:
-            self.seed, self.offset = state
+            self.seed, self.offset = int(state[0]), int(state[1])
 
     def key(self, words: int) -> Key:
         """Reserve `words` 64-bit words of the stream; the key names them."""
         with self._lock:
             key = (self.seed, self.offset)
-            self.offset += -(-words // 4)
+            self.offset = (self.offset + -(-words // 4)) % 2**64
         return key
 
 
@@ -122,8 +124,9 @@ def random_normal(np: Any, *, shape: tuple[int, ...], dtype: Any, key: Key) -> A
 @primitive()
 def random_integers(np: Any, *, shape: tuple[int, ...], low: int, span: int, key: Key) -> Any:
     """Uniform integers in [low, low + span): a word modulo the span, whose bias is below span / 2^64."""
-    words = bits(key, math.prod(shape))
-    return (words % numpy.uint64(span)).astype("i8").reshape(shape) + low
+    words = bits(key, math.prod(shape)) % numpy.uint64(span)
+    words += numpy.uint64(low % 2**64)
+    return words.view("i8").reshape(shape)
 
 
 @primitive()
@@ -219,6 +222,8 @@ def dropout(
 
 def drop(x: Any, p: float, generator: Generator | None) -> Any:
     """Dropout of a value of any level: one key names the mask, unless examples of a vmap want masks of their own."""
+    if not is_floating(x.dtype):
+        raise TypeError(f"[dropout] scales what it keeps and needs floats, got {describe(x)}; convert it with .float()")
     shape = tuple(x.shape)
     if not own_numbers("dropout"):
         key = (generator or default_generator).key(-(-math.prod(shape) // 2))

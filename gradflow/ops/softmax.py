@@ -9,7 +9,7 @@ from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
 from .conv import wide
-from .index import ARRAY
+from .index import ARRAY, equals
 
 
 def _one_axis(size: int, ndim: int, static: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def target_weights(
 
     (1 - s) w[t] at the target t, and s / C w[c] at every class; 0 in rows whose target is `ignore_index`.
     """
-    ignored = xp.equal(target, ignore_index)
+    ignored = equals(xp, target, ignore_index)
     t = xp.where(ignored, 0, target)
     own = xp.astype(xp.ones_like(t), dtype=dtype) if weight is None else xp.getitem(weight, t, spec=(ARRAY,))
     q = xp.place(own * (1.0 - label_smoothing), t, axis=1, n=n)
@@ -96,7 +96,7 @@ def _scale_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], st
 @fused(batch=_scale_batch)
 def cross_entropy_scale(xp: Any, g: Any, saved: Any, target: Any, *, ignore_index: int) -> Any:
     """g saved by rows, (M,) and (M, C), with 0 for g where the target is ignored: it is NaN in a mean of no rows."""
-    g = xp.where(xp.equal(target, ignore_index), 0.0, g)
+    g = xp.where(equals(xp, target, ignore_index), 0.0, g)
     return xp.reshape(g, shape=(g.shape[0], 1)) * saved
 
 
@@ -105,7 +105,7 @@ def _cross_entropy_vjp(
 ) -> Any:
     if saved is None:
         # an ignored row's logits do not count, and may be anything
-        ignored = xp.reshape(xp.equal(target, ignore_index), shape=(x.shape[0], 1))
+        ignored = xp.reshape(equals(xp, target, ignore_index), shape=(x.shape[0], 1))
         q = target_weights(xp, target, weight, x.shape[1], x.dtype, ignore_index, label_smoothing)
         saved = xp.softmax(xp.where(ignored, 0.0, x), axis=1) * xp.sum(q, axis=1, keepdims=True) - q
     return xp.cross_entropy_scale(g, saved, target, ignore_index=ignore_index)
@@ -218,7 +218,7 @@ def softmax_cross_entropy_probabilities(
 
 def _counted(xp: Any, target: Any, weight: Any, ignore_index: int, dtype: Any) -> Any:
     """What a mean over the last axis divides by: how many targets count, or the sum of their weights."""
-    ignored = xp.equal(target, ignore_index)
+    ignored = equals(xp, target, ignore_index)
     if weight is None:
         return xp.astype(xp.sum(xp.logical_not(ignored), axis=-1), dtype=dtype)
     weights = xp.getitem(weight, xp.where(ignored, 0, target), spec=(ARRAY,))

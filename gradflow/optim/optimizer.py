@@ -8,6 +8,7 @@ from typing import Any
 from ..autograd.grad_mode import enable_grad
 from ..autograd.value import Value, backend_under, stamp
 from ..backend.base import Array, Backend, guarded
+from ..backend.device import backend_of
 from ..backend.kernels import Declined, run
 from ..creation import tensor
 from ..tensor import Tensor
@@ -50,7 +51,7 @@ class Optimizer:
             if not p.is_leaf:
                 raise ValueError("[optim] can only optimise leaves, got a recorded result; use detach()")
             if id(p) in held:
-                raise ValueError("[optim] a parameter is in two groups")
+                raise ValueError("[optim] a parameter is given twice")
             held.add(id(p))
         self.param_groups.append({**self.defaults, **group, "params": params})
 
@@ -74,12 +75,12 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                backend = backend_under(p)
-                if backend_under(p.grad) is not backend:
+                w, g = p.inner, p.grad.inner
+                backend = backend_of(w)
+                if backend_of(g) is not backend:
                     raise RuntimeError(f"[optim] a parameter is on {p.device}, its gradient on {p.grad.device}")
                 state = self.state.setdefault(p, {})
-                w, g = p.inner, p.grad.inner
-                if not p.ndim:  # NumPy's operators make scalars of 0-d arrays
+                if not w.ndim:  # NumPy's operators make scalars of 0-d arrays
                     w, g = w.reshape(1), g.reshape(1)
                 if self.kernel in backend.kernels and w.dtype == g.dtype:
                     together.setdefault((backend, w.dtype, self.phase(state)), []).append((p, w, g, state))
@@ -145,13 +146,14 @@ class Optimizer:
         sizes = [len(g["params"]) for g in groups]
         if sizes != [len(g["params"]) for g in self.param_groups]:
             raise ValueError(f"[optim] the saved groups have {sizes} parameters, which is not what this optimiser has")
-        for mine, saved in zip(self.param_groups, groups, strict=True):
-            mine.update({k: v for k, v in saved.items() if k != "params"})
         params = self._params()
-        self.state = {}
+        state: dict[Any, dict[str, Any]] = {}
         for i, held in state_dict["state"].items():
             p = params[int(i)]
-            self.state[p] = {k: _laid_out_as(p, v) if hasattr(v, "dtype") else v for k, v in held.items()}
+            state[p] = {k: _restored(p, k, v) for k, v in held.items()}
+        for mine, saved in zip(self.param_groups, groups, strict=True):
+            mine.update({k: v for k, v in saved.items() if k != "params"})
+        self.state = state
 
     def _params(self) -> list[Any]:
         return [p for group in self.param_groups for p in group["params"]]
@@ -161,8 +163,15 @@ class Optimizer:
         return f"{type(self).__name__}({'; '.join(groups)})"
 
 
-def _laid_out_as(p: Any, value: Any) -> Any:
-    """A raw array on p's device with the elements of `value`, in p's memory order."""
+def _restored(p: Any, name: str, value: Any) -> Any:
+    """Saved state as it is held: arrays raw, on p's device and in its memory order; the step, of which PyTorch makes a
+    tensor, as a number."""
+    if name == "step":
+        return int(value)
+    if not hasattr(value, "dtype"):
+        return value
+    if tuple(value.shape) != tuple(p.shape):
+        raise ValueError(f"[optim] the saved {name} is {tuple(value.shape)}, its parameter {tuple(p.shape)}")
     array, backend = tensor(value, device=p.device).inner, backend_under(p)
     with guarded(backend):
         out = backend.module.empty_like(p.inner.reshape(p.shape or (1,)), dtype=array.dtype)

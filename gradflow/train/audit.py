@@ -12,7 +12,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -131,8 +131,14 @@ class _AuditedPass(Pass):
     def wants(self, edge: Any) -> bool:
         return True
 
-    def pull(self, node: Node, gs: Sequence[Any]) -> Any:
-        return self.recorder.pull(node, gs)
+    def general_step(self, node: Node, gs: list[Any]) -> bool:
+        for i, hooks in (node.hooks or {}).items():
+            if gs[i] is not None:
+                gs[i] = self.call_hooks(hooks, gs[i])
+        with nullcontext() if node.raw is None else guarded(node.raw.backend):
+            for edge, g in self.recorder.pull(node, gs):
+                self.send(edge, g)
+        return True
 
 
 class _Recorder:

@@ -50,8 +50,8 @@ struct GeluTanh {  // pulls by x
     }
     template <typename A> static __device__ __forceinline__ A value(A x) { return A(0.5) * x * (A(1) + inner(x)); }
     template <typename A> static __device__ __forceinline__ A pull(A g, A x) {
-        const A t = inner(x), slope = A(0.79788456080286535588) * (A(1) + A(3 * 0.044715) * (x * x));
-        return g * (A(0.5) * (A(1) + t) + A(0.5) * x * ((A(1) - t * t) * slope));
+        const A t = inner(x), bend = (A(1) - t * t) * x;  // 0 where x * x would overflow
+        return g * (A(0.5) * (A(1) + t) + A(0.39894228040143267794) * (bend + bend * x * x * A(3 * 0.044715)));
     }
 };
 

@@ -71,7 +71,7 @@ template <int N, int PLANES, typename Index> struct Walk {
 };
 
 // Merge the N states of each thread over the block's rows (planes: over the N as well) and write one per channel to
-// partial (3, gridDim.y, C).
+// partial (3, C, gridDim.y).
 template <typename State, typename A, int N, int PLANES, typename Index>
 __device__ __forceinline__ void write_partial(State (&state)[N], const Walk<N, PLANES, Index>& walk, A* partial) {
     constexpr int KEPT = PLANES ? 1 : N;
@@ -98,33 +98,35 @@ __device__ __forceinline__ void write_partial(State (&state)[N], const Walk<N, P
 #pragma unroll
     for (int j = 0; j < KEPT; j++) {
         for (int k = 0; k < 3; k++) {
-            partial[(static_cast<long long>(k) * gridDim.y + blockIdx.y) * walk.channels + walk.at(j)] =
+            partial[(static_cast<long long>(k) * walk.channels + walk.at(j)) * gridDim.y + blockIdx.y] =
                 scratch[mine + j].at[k];
         }
     }
 }
 
-// Merge partial (3, splits, C) over the splits, for 32 channels in each block of 256; the threads of row 0 get the
-// result.
+// Merge partial (3, C, splits) over the splits of a channel by a team of threads, a power of two of them. The first of
+// the team gets the result.
 template <typename State, typename A>
-__device__ __forceinline__ State read_partial(const A* partial, int splits, int channels, int channel) {
+__device__ __forceinline__ State read_partial(const A* partial, int splits, int channels, int channel, int team) {
     __shared__ State scratch[THREADS];
+    const int rank = threadIdx.x % team;
+    State& mine = scratch[threadIdx.x];
     State total = {};
     if (channel < channels) {
-        for (int s = threadIdx.x / 32; s < splits; s += THREADS / 32) {
+        for (int s = rank; s < splits; s += team) {
             State part;
             for (int k = 0; k < 3; k++) {
-                part.at[k] = partial[(static_cast<long long>(k) * splits + s) * channels + channel];
+                part.at[k] = partial[(static_cast<long long>(k) * channels + channel) * splits + s];
             }
             total.merge(part);
         }
     }
-    scratch[threadIdx.x] = total;
-    __syncthreads();
-    if (threadIdx.x < 32) {
-        for (int t = threadIdx.x + 32; t < THREADS; t += 32) total.merge(scratch[t]);
+    mine = total;
+    for (int half = team / 2; half; half /= 2) {
+        __syncthreads();
+        if (rank < half) mine.merge(scratch[threadIdx.x + half]);
     }
-    return total;
+    return mine;
 }
 
 // The channel's first value, or 0 where that is not finite: infinities then spread as sums spread them.
@@ -135,7 +137,7 @@ template <typename T> __device__ __forceinline__ acc_t<T> first_value(const T* x
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
-// partial (3, gridDim.y, C): the moments of each channel of x, by blocks.
+// partial (3, C, gridDim.y): the moments of each channel of x, by blocks.
 template <typename T, int WIDE, int PLANES, typename Index>
 __global__ void __launch_bounds__(256, 2)
 moments(const T* __restrict__ x, acc_t<T>* __restrict__ partial, Index count, int channels, int width, Index plane,
@@ -143,32 +145,30 @@ moments(const T* __restrict__ x, acc_t<T>* __restrict__ partial, Index count, in
     using A = acc_t<T>;
     constexpr int N = NEIGHBOURS<T, WIDE>;
     Walk<N, PLANES, Index> walk(count, channels, width, plane, vectors);
-    A base[N], shift[N], sum[N], squares[N];
-    long long seen = 0;
+    Moments<A> state[N] = {};
+    if (walk.live && walk.next < count) {
+        A base[N], shift[N], sum[N] = {}, squares[N] = {};
+        const Index first = walk.offset(walk.next);
 #pragma unroll
-    for (int j = 0; j < N; j++) {
-        base[j] = walk.live ? first_value(x, walk.at(j) * (PLANES ? static_cast<long long>(plane) : 1)) : A(0);
-        shift[j] = sum[j] = squares[j] = 0;
-    }
-    if (walk.live) {
+        for (int j = 0; j < N; j++) {
+            base[j] = first_value(x, walk.at(j) * (PLANES ? static_cast<long long>(plane) : 1));
+            shift[j] = first_value(x, first + j) - base[j];  // a guess at this thread's mean
+        }
         for (Index i = walk.next; i < count; i += walk.step) {
             const Vec<T, N> v = load<N>(x + walk.offset(i));
 #pragma unroll
             for (int j = 0; j < N; j++) {
-                const A value = widen(v.at[j]) - base[j];
-                if (!seen) shift[j] = value - value == 0 ? value : A(0);  // a first guess at this thread's mean
-                const A d = value - shift[j];
+                const A d = (widen(v.at[j]) - base[j]) - shift[j];
                 sum[j] += d;
                 squares[j] += d * d;
             }
-            seen++;
         }
-    }
-    Moments<A> state[N];
+        const A n = static_cast<A>((count - 1 - walk.next) / walk.step + 1);
 #pragma unroll
-    for (int j = 0; j < N; j++) {
-        const A n = static_cast<A>(seen), mean = seen ? sum[j] / n : A(0), m2 = squares[j] - sum[j] * mean;
-        state[j] = {{n, shift[j] + mean, m2 < 0 ? A(0) : m2}};
+        for (int j = 0; j < N; j++) {
+            const A mean = sum[j] / n, m2 = squares[j] - sum[j] * mean;
+            state[j] = {{n, shift[j] + mean, m2 < 0 ? A(0) : m2}};
+        }
     }
     write_partial(state, walk, partial);
 }
@@ -178,11 +178,11 @@ template <typename T>
 __global__ void __launch_bounds__(256, 2)
 finish_moments(const acc_t<T>* __restrict__ partial, const T* __restrict__ x, const T* __restrict__ weight,
                const T* __restrict__ bias, T* __restrict__ mean, T* __restrict__ var, acc_t<T>* __restrict__ params,
-               int splits, int channels, long long first_stride, acc_t<T> eps) {
+               long long first_stride, acc_t<T> eps, int splits, int channels, int team) {
     using A = acc_t<T>;
-    const int c = blockIdx.x * 32 + threadIdx.x % 32;
-    const Moments<A> total = read_partial<Moments<A>>(partial, splits, channels, c);
-    if (threadIdx.x >= 32 || c >= channels) return;
+    const int c = (blockIdx.x * THREADS + threadIdx.x) / team;
+    const Moments<A> total = read_partial<Moments<A>>(partial, splits, channels, c, team);
+    if (threadIdx.x % team || c >= channels) return;
     const A base = first_value(x, c * first_stride), whole = base + total.at[1], spread = total.at[2] / total.at[0];
     const A rest = total.at[1] - (whole - base), r = A(1) / sqrt(spread + eps);
     mean[c] = narrow<T>(whole);
@@ -253,13 +253,16 @@ normalise_given(const T* __restrict__ x, const T* __restrict__ given_mean, const
     write_normalised<T, N, PLANES>(x, y, walk, mean, rest, scale, offset, relu);
 }
 
-// running = keep running + share batch, for the mean and, times `unbias`, the variance.
+// running = (1 - share) running + share batch, for the mean and, times `unbias`, the variance. The share is `given`, or
+// *rate where that is not null.
 template <typename R, typename T>
 __global__ void __launch_bounds__(256, 2)
-update_running(const T* __restrict__ mean, const T* __restrict__ var, R* __restrict__ running_mean,
-               R* __restrict__ running_var, int channels, acc_t<R> keep, acc_t<R> share, acc_t<R> unbias) {
+update_running(const T* __restrict__ mean, const T* __restrict__ var, const double* __restrict__ rate,
+               R* __restrict__ running_mean, R* __restrict__ running_var, int channels, acc_t<R> given,
+               acc_t<R> unbias) {
+    using A = acc_t<R>;
+    const A share = rate ? static_cast<A>(*rate) : given, keep = A(1) - share;
     for (int c = blockIdx.x * blockDim.x + threadIdx.x; c < channels; c += gridDim.x * blockDim.x) {
-        using A = acc_t<R>;
         running_mean[c] = narrow<R>(widen(running_mean[c]) * keep + static_cast<A>(widen(mean[c])) * share);
         running_var[c] = narrow<R>(widen(running_var[c]) * keep + static_cast<A>(widen(var[c])) * (share * unbias));
     }
@@ -275,7 +278,7 @@ __device__ __forceinline__ void load_cotangents(const T* __restrict__ g, const T
     for (int j = 0; j < N; j++) out[j] = y && !(widen(ys.at[j]) > 0) ? acc_t<T>(0) : widen(gs.at[j]);
 }
 
-// partial (3, gridDim.y, C): sums of g, g (x - mean) and x - mean of each channel, by blocks.
+// partial (3, C, gridDim.y): sums of g, g (x - mean) and x - mean of each channel, by blocks.
 template <typename T, int WIDE, int PLANES, typename Index>
 __global__ void __launch_bounds__(256, 2)
 cotangent_sums(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ y, const T* __restrict__ mean,
@@ -309,12 +312,12 @@ cotangent_sums(const T* __restrict__ g, const T* __restrict__ x, const T* __rest
 template <typename T>
 __global__ void __launch_bounds__(256, 2)
 finish_sums(const acc_t<T>* __restrict__ partial, const T* __restrict__ weight, const T* __restrict__ var,
-            T* __restrict__ dweight, T* __restrict__ dbias, acc_t<T>* __restrict__ params, int splits, int channels,
-            acc_t<T> share, acc_t<T> eps) {
+            T* __restrict__ dweight, T* __restrict__ dbias, acc_t<T>* __restrict__ params, acc_t<T> share, acc_t<T> eps,
+            int splits, int channels, int team) {
     using A = acc_t<T>;
-    const int c = blockIdx.x * 32 + threadIdx.x % 32;
-    const Sums<A> total = read_partial<Sums<A>>(partial, splits, channels, c);
-    if (threadIdx.x >= 32 || c >= channels) return;
+    const int c = (blockIdx.x * THREADS + threadIdx.x) / team;
+    const Sums<A> total = read_partial<Sums<A>>(partial, splits, channels, c, team);
+    if (threadIdx.x % team || c >= channels) return;
     const A r = A(1) / sqrt(widen(var[c]) + eps), scale = weight ? r * widen(weight[c]) : r;
     // An infinite cotangent must not meet a rest of 0 or so: whether that is NaN would depend on a rounding.
     const A all = total.at[2] * share, size = total.at[0] + total.at[1], rest = size - size == 0 ? all : A(0);

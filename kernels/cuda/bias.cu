@@ -12,11 +12,10 @@ __global__ void bias_forward(
         const Vec<T, N> in = load<N>(x + v * N);
         const Index plane = quotient_of(v * N, inner);
         const Index channel = plane - quotient_of(plane, channels) * static_cast<Index>(channels.divisor);
+        const Vec<T, LAST ? N : 1> added = load<LAST ? N : 1>(bias + channel);
         Vec<T, N> out;
 #pragma unroll
-        for (int j = 0; j < N; j++) {
-            out.at[j] = narrow<T>(F::value(widen(in.at[j]) + widen(bias[channel + (LAST ? j : 0)])));
-        }
+        for (int j = 0; j < N; j++) out.at[j] = narrow<T>(F::value(widen(in.at[j]) + widen(added.at[LAST ? j : 0])));
         store(y + v * N, out);
     }
 }

@@ -31,11 +31,12 @@ __device__ __forceinline__ void sum_columns(
     const int thread = threadIdx.x, lane = thread & (lanes - 1), height = CHANNEL_BLOCK / lanes, row = thread / lanes;
     const Index column = (blockIdx.x * static_cast<Index>(lanes) + lane) * N;
     const Index first = blockIdx.y * rows_per_chunk, last = min(rows, first + rows_per_chunk);
+    const Index from = first + row, steps = from < last ? (last - from - 1) / height + 1 : 0;
     A sums[N] = {};
     if (column < columns) {
-#pragma unroll 4
-        for (Index r = first + row; r < last; r += height) {
-            const Vec<A, N> term = source(r * columns + column);
+#pragma unroll 4  // by a known number of steps: the loads of four come before their sums
+        for (Index k = 0; k < steps; k++) {
+            const Vec<A, N> term = source((from + k * height) * columns + column);
 #pragma unroll
             for (int j = 0; j < N; j++) sums[j] += term.at[j];
         }

@@ -25,7 +25,7 @@ __device__ __forceinline__ void of_label(
         if (row.thread() == 0) raise_fault(fault, label);
     }
     A rest = 0;
-    const A scale = at_target + others;
+    const A scale = (at_target + others) / s.sum;
     const auto weigh = [&](int c, A z) {  // the part of smoothing in the loss; returns q[c] of it
         const A q = unit == 0 ? A(0) : weight ? weight[c] * unit : unit;
         if (unit != 0) rest += q * (logs - z);
@@ -34,7 +34,7 @@ __device__ __forceinline__ void of_label(
     if (dx) {
         row.write(dx, [&](int c, const A* v) {
             const A z = v[0] - s.max, q = weigh(c, z) + (c == label ? at_target : A(0));
-            return exp(z) / s.sum * scale - q;
+            return exp(z) * scale - q;
         });
         if (live && ignored) zero_row(row, dx, n, threads);
     } else if (unit != 0) {
@@ -56,7 +56,7 @@ __device__ __forceinline__ void of_probabilities(
     A total = 0;
     const Softmax<A> s = softmax_of(row, [&](int c, const A* v) { total += weigh(c, v[1]); });
     total = row.reduce(total, A(0), Add());
-    const A logs = log(s.sum);
+    const A logs = log(s.sum), scale = total / s.sum;
     A sum = 0;
     const auto count = [&](int c, const A* v) {
         const A q = weigh(c, v[1]);
@@ -66,7 +66,7 @@ __device__ __forceinline__ void of_probabilities(
     if (dx) {
         row.write(dx, [&](int c, const A* v) {
             const A q = count(c, v);
-            return exp(v[0] - s.max) / s.sum * total - q;
+            return exp(v[0] - s.max) * scale - q;
         });
     } else {
         row.each([&](int c, const A* v) { count(c, v); });
@@ -90,7 +90,8 @@ __global__ void cross_entropy_lanes(
 }
 
 template <typename T, typename I, int N, int CACHED>
-__global__ void cross_entropy_block(
+__global__ void __launch_bounds__(1024)
+cross_entropy_block(
     const T* __restrict__ x, const I* __restrict__ target, const acc_t<T>* __restrict__ weight, T* __restrict__ loss,
     T* __restrict__ dx, long long rows, int n, long long ignore_index, acc_t<T> keep, acc_t<T> unit, long long* fault) {
     extern __shared__ unsigned char memory[];
@@ -115,7 +116,8 @@ __global__ void cross_entropy_probabilities_lanes(
 }
 
 template <typename T, int N, int CACHED>
-__global__ void cross_entropy_probabilities_block(
+__global__ void __launch_bounds__(1024)
+cross_entropy_probabilities_block(
     const T* __restrict__ x, const T* __restrict__ p, const acc_t<T>* __restrict__ weight, T* __restrict__ loss,
     T* __restrict__ dx, long long rows, int n, acc_t<T> keep, acc_t<T> unit) {
     extern __shared__ unsigned char memory[];
@@ -163,7 +165,8 @@ __device__ __forceinline__ void finish_mean(
 }
 
 template <typename T, typename I>
-__global__ void cross_entropy_mean(
+__global__ void __launch_bounds__(1024)
+cross_entropy_mean(
     const T* __restrict__ loss, const I* __restrict__ target, const acc_t<T>* __restrict__ weight,
     acc_t<T>* __restrict__ parts, T* __restrict__ mean, acc_t<T>* __restrict__ divisor, long long rows, int n,
     long long ignore_index) {

@@ -84,11 +84,11 @@ __global__ void __launch_bounds__(256) im2col_channels(
     }
 }
 
-// columns (n, P, Q, groups, R, S, C / groups) -> x (n, H, W, C).
+// columns (n, P, Q, groups, R, S, C / groups), which BLAS left unrounded, -> x (n, H, W, C).
 template <typename T, int N, typename Index>
 __global__ void __launch_bounds__(256) col2im_channels(
-    const T* __restrict__ columns, T* __restrict__ x, Window window, FastDiv per_group, FastDiv groups, FastDiv w_div,
-    FastDiv h_div, FastDiv row_stride, FastDiv col_stride, Index count) {
+    const acc_t<T>* __restrict__ columns, T* __restrict__ x, Window window, FastDiv per_group, FastDiv groups,
+    FastDiv w_div, FastDiv h_div, FastDiv row_stride, FastDiv col_stride, Index count) {
     const int part = per_group.divisor * N, size = window.kernel[0] * window.kernel[1];
     for (Index at = first_index<Index>(); at < count; at += index_step<Index>()) {
         Index n = at;
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(256) col2im_channels(
                 const Index place = ((n * window.out[0] + i) * window.out[1] + j) * groups.divisor + group;
                 const auto v = load<N>(columns + (place * size + r * window.kernel[1] + s) * part + c);
 #pragma unroll
-                for (int k = 0; k < N; k++) sum[k] += widen(v.at[k]);
+                for (int k = 0; k < N; k++) sum[k] += v.at[k];
             }
         }
         store(x + at * N, rounded<T, N>(sum));

@@ -95,9 +95,15 @@ __global__ void scatter_rows_join(
         const int key = keys[end - 1];
         const bool before = begin > 0 && keys[begin - 1] == key;
         if (before || keys[end] != key || key < 0 || key >= n || key == skip) continue;
+        long long last = part + 1, after = (count + length - 1) / length;  // the run begins part `last`, not `after`
+        while (after - last > 1) {
+            const long long middle = (last + after) / 2;
+            if (keys[middle * length] == key) last = middle;
+            else after = middle;
+        }
         acc_t<T> sum = parts[(2 * part + 1) * width + column];
-        for (long long next = part + 1; next * length < count && keys[next * length] == key; next++)
-            sum += parts[2 * next * width + column];
+#pragma unroll 4
+        for (long long next = part + 1; next <= last; next++) sum += parts[2 * next * width + column];
         out[key * width + column] = narrow<T>(sum);
     }
 }

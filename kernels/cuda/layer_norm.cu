@@ -100,7 +100,8 @@ layer_norm(const T* __restrict__ x, const T* __restrict__ weight, const T* __res
 template <typename T, int WIDE>
 __global__ void __launch_bounds__(256, 2)
 layer_norm_backward(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ weight,
-                    T* __restrict__ dx, acc_t<T>* __restrict__ stats, long long rows, int size, acc_t<T> eps, int team, bool cached) {
+                    T* __restrict__ dx, acc_t<T>* __restrict__ stats, long long rows, int size, acc_t<T> eps, int team,
+                    bool cached) {
     using A = acc_t<T>;
     constexpr int N = NEIGHBOURS<T, WIDE>;
     extern __shared__ unsigned char kept[];
@@ -211,15 +212,18 @@ finish_weight_sums(const acc_t<T>* __restrict__ partial, T* __restrict__ dweight
     using A = acc_t<T>;
     __shared__ A scratch[2][THREADS];
     const int column = blockIdx.x * 32 + threadIdx.x % 32;
-    for (int k = 0; k < 2; k++) {
-        A sum = 0;
-        if (column < size) {
-            for (int s = threadIdx.x / 32; s < shares; s += THREADS / 32) {
-                sum += partial[(static_cast<long long>(k) * shares + s) * size + column];
-            }
+    const long long apart = static_cast<long long>(shares) * size;
+    A sums[2] = {};
+    if (column < size) {
+#pragma unroll 4
+        for (int s = threadIdx.x / 32; s < shares; s += THREADS / 32) {
+            const A* at = partial + static_cast<long long>(s) * size + column;
+            sums[0] += at[0];
+            sums[1] += at[apart];
         }
-        scratch[k][threadIdx.x] = sum;
     }
+    scratch[0][threadIdx.x] = sums[0];
+    scratch[1][threadIdx.x] = sums[1];
     __syncthreads();
     if (threadIdx.x >= 32 || column >= size) return;
     for (int k = 0; k < 2; k++) {

@@ -45,7 +45,13 @@ struct Taps {
     int pad;
 };
 
-// SIDE: rows and columns of the window if the compiler knows them, else 0. Padding is -inf; it can win at position 0.
+// The first tap of a window from element `start` on that is not padding; 0 where all are.
+__device__ __forceinline__ int first_inside(int start, const Taps& axis) {
+    const int gap = axis.dilation.divisor;
+    return start < 0 ? min(static_cast<int>(quotient(gap - 1 - start, axis.dilation)), axis.kernel - 1) : 0;
+}
+
+// SIDE: rows and columns of the window if the compiler knows them, else 0. Where nothing is over -inf, the first wins.
 template <typename T, typename W, int N, int SIDE>
 __global__ void max_pool2d(const T* __restrict__ x, T* __restrict__ y, W* __restrict__ where, Taps rows, Taps cols,
                            FastDiv channels, unsigned n) {
@@ -54,12 +60,13 @@ __global__ void max_pool2d(const T* __restrict__ x, T* __restrict__ y, W* __rest
     for (unsigned flat = blockIdx.x * blockDim.x + threadIdx.x; flat < n; flat += gridDim.x * blockDim.x) {
         const Place p = place(flat, rows.windows, cols.windows, channels);
         const int top = p.row * rows.stride.divisor - rows.pad, left = p.col * cols.stride.divisor - cols.pad;
+        const W first = static_cast<W>(first_inside(top, rows) * wide + first_inside(left, cols));
         acc_t<T> best[N];
         Vec<W, N> won;
 #pragma unroll
         for (int k = 0; k < N; k++) {
             best[k] = lowest;
-            won.at[k] = 0;
+            won.at[k] = first;
         }
 #pragma unroll
         for (int i = 0; i < high; i++) {

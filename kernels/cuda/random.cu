@@ -15,8 +15,14 @@ __device__ __forceinline__ double unit(Word word) {
 }
 
 // Half number i of a block, the low one of each word first, as memory has them.
-__device__ __forceinline__ unsigned half_of(const Words& words, int i) {
-    return static_cast<unsigned>(words.at[i / 2] >> (i % 2 * 32));
+__device__ __forceinline__ unsigned half_of(const Word* words, int i) {
+    return static_cast<unsigned>(words[i / 2] >> (i % 2 * 32));
+}
+
+// Leaves out the first BY words, if told to. (An index that depends on numbers would put them into local memory.)
+template <int BY, int COUNT> __device__ __forceinline__ void advance(Word (&words)[COUNT], bool wanted) {
+#pragma unroll
+    for (int i = 0; i < COUNT - BY; i++) words[i] = wanted ? words[i + BY] : words[i];
 }
 
 // `values` of which `left` belong to the array, written at `out`, which is 16-byte aligned.
@@ -52,7 +58,7 @@ __global__ void random_uniform(
             if constexpr (BITS == 53) {
                 values[i] = narrow<T>(static_cast<acc_t<T>>(unit(words.at[i])));
             } else {
-                const float top = static_cast<float>(half_of(words, i) >> (32 - BITS));
+                const float top = static_cast<float>(half_of(words.at, i) >> (32 - BITS));
                 values[i] = narrow<T>(__fmul_rn(top, 1.0f / (1ull << BITS)));
             }
         }
@@ -70,10 +76,8 @@ __global__ void random_normal(
         const Words first = philox(seed, offset, b), low = philox(seed, offset, pairs / 4 + b);
         const Words high = shift ? philox(seed, offset, pairs / 4 + b + 1) : low;
         Word second[7] = {low.at[0], low.at[1], low.at[2], low.at[3], high.at[0], high.at[1], high.at[2]};
-#pragma unroll
-        for (int i = 0; i < 6; i++) second[i] = shift & 1 ? second[i + 1] : second[i];
-#pragma unroll
-        for (int i = 0; i < 5; i++) second[i] = shift & 2 ? second[i + 2] : second[i];
+        advance<1>(second, shift & 1);
+        advance<2>(second, shift & 2);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const long long j = b * 4 + i;
@@ -126,7 +130,7 @@ __global__ void dropout(
                 Vec<T, N> out;
 #pragma unroll
                 for (int j = 0; j < N; j++) {
-                    const bool kept = half_of(words, i + j) >= threshold;
+                    const bool kept = half_of(words.at, i + j) >= threshold;
                     out.at[j] = narrow<T>(kept ? widen(in.at[j]) * scale : acc_t<T>(0));
                 }
                 store(y + start + i, out);
@@ -135,20 +139,29 @@ __global__ void dropout(
     }
 }
 
-// The same of x (N, C, H, W) whose memory is (N, H, W, C): neighbours in memory are `pixels` = H W apart in C order, so
-// that each needs a block of its own.
+// The same of x (N, C, H, W) whose memory is (N, H, W, C). A thread takes eight pixels of one channel, which are
+// neighbours in C order; their half words lie in two blocks where H W is no multiple of eight.
 template <typename T>
 __global__ void dropout_channels_last(
-    const T* __restrict__ x, T* __restrict__ y, int size, FastDiv channels, FastDiv pixels, unsigned long long seed,
-    unsigned long long offset, unsigned long long threshold, acc_t<T> scale) {
-    for (long long i = thread_index(); i < size; i += thread_count()) {
-        unsigned n = static_cast<unsigned>(i);
-        const unsigned c = split(n, channels), pixel = split(n, pixels);
-        const unsigned index = (n * channels.divisor + c) * pixels.divisor + pixel;
-        const Words words = philox(seed, offset, index / 8);
-        const unsigned which = index % 8 / 2;
-        const Word word = which < 2 ? (which ? words.at[1] : words.at[0]) : which == 2 ? words.at[2] : words.at[3];
-        const bool kept = static_cast<unsigned>(word >> (index % 2 * 32)) >= threshold;
-        y[i] = narrow<T>(kept ? widen(x[i]) * scale : acc_t<T>(0));
+    const T* __restrict__ x, T* __restrict__ y, int threads, FastDiv channels, FastDiv groups, int pixels,
+    unsigned long long seed, unsigned long long offset, unsigned long long threshold, acc_t<T> scale) {
+    for (long long t = thread_index(); t < threads; t += thread_count()) {
+        unsigned n = static_cast<unsigned>(t);
+        const unsigned c = split(n, channels);
+        const int first = 8 * static_cast<int>(split(n, groups));
+        const unsigned index = (n * channels.divisor + c) * pixels + first, shift = index % 8;
+        const Words low = philox(seed, offset, index / 8);
+        const Words high = shift ? philox(seed, offset, index / 8 + 1) : low;
+        Word found[8] = {low.at[0], low.at[1], low.at[2], low.at[3], high.at[0], high.at[1], high.at[2], high.at[3]};
+        advance<2>(found, shift & 4);
+        advance<1>(found, shift & 2);
+#pragma unroll
+        for (int i = 0; i < 4; i++) found[i] = shift & 1 ? found[i] >> 32 | found[i + 1] << 32 : found[i];
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            if (first + i >= pixels) continue;
+            const unsigned at = (n * pixels + first + i) * channels.divisor + c;
+            y[at] = narrow<T>(half_of(found, i) >= threshold ? widen(x[at]) * scale : acc_t<T>(0));
+        }
     }
 }

@@ -1,9 +1,10 @@
-// Rows of n values as groups of threads read them. What is computed of a row is written once over these two:
+// Rows of n values as groups of threads read them. What is computed of a row is written once over these three:
 //
 //   LaneRow   some lanes of a warp hold a row in registers
 //   BlockRow  a block reads it from shared memory, or again from global memory where it does not fit
+//   Column    one thread walks along a row whose values are `stride` apart; its neighbours have the rows beside it
 //
-// Both give K arrays side by side: f(c, v) gets the column and v[0] .. v[K - 1]. Vectors of N need n % N == 0.
+// All give K arrays side by side: f(c, v) gets the column and v[0] .. v[K - 1]. Vectors of N need n % N == 0.
 #pragma once
 #include "common.cuh"
 
@@ -88,6 +89,7 @@ template <typename T, int K, int N, bool IN_SHARED> struct BlockRow {
             at[k] = from[k];
             if (IN_SHARED) {
                 T* cache = reinterpret_cast<T*>(shared + SCRATCH) + (long long)k * n;
+#pragma unroll 4
                 for (int c = thread() * N; c < n; c += blockDim.x * N) store<N>(cache + c, load<N>(from[k] + c));
                 at[k] = cache;
             }
@@ -126,6 +128,39 @@ template <typename T, int K, int N, bool IN_SHARED> struct BlockRow {
     template <typename Op> __device__ __forceinline__ A reduce(A value, A start, Op op) const {
         return block_reduce(value, start, op, reinterpret_cast<A*>(shared));
     }
+};
+
+template <typename T, int K> struct Column {
+    using A = acc_t<T>;
+    static constexpr bool CACHED = false;
+    const T* at[K];
+    int n;
+    long long stride;
+
+    template <typename F> __device__ __forceinline__ void each(F f) const {
+#pragma unroll 4
+        for (int c = 0; c < n; c++) {
+            A v[K];
+            widened(c, v);
+            f(c, v);
+        }
+    }
+
+    template <typename F> __device__ __forceinline__ void write(T* out, F f) const {
+#pragma unroll 4
+        for (int c = 0; c < n; c++) {
+            A v[K];
+            widened(c, v);
+            out[c * stride] = narrow<T>(f(c, v));
+        }
+    }
+
+    __device__ __forceinline__ void widened(int c, A (&v)[K]) const {
+#pragma unroll
+        for (int k = 0; k < K; k++) v[k] = widen(at[k][c * stride]);
+    }
+
+    template <typename Op> __device__ __forceinline__ A reduce(A value, A, Op) const { return value; }
 };
 
 // out[c] = 0 for all n columns, by the row's `threads`.

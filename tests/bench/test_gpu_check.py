@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))  # behind all else: what is installed is tested as it is
 
-from bench.gpu_check import page, runner, sanitizer  # noqa: E402
+from bench.gpu_check import page, runner, sanitizer, suite  # noqa: E402
 from bench.gpu_check.book import Book  # noqa: E402
 from bench.gpu_check.duel import Duel, Entry, Peer, near  # noqa: E402
 from bench.gpu_check.parts import BUDGET, PARTS, Part  # noqa: E402
@@ -196,32 +196,72 @@ def test_a_sanitizers_complaint_fails_the_part(tmp_path: Path, monkeypatch: pyte
     assert fault.startswith("memcheck complains:\n========= Invalid __global__ write of size 4 bytes")
 
 
-def test_failing_tests_are_named(tmp_path: Path):
-    from bench.gpu_check import suite
-
-    (tmp_path / "test_bad.py").write_text(
+SUITE = {
+    "test_bad": (
         "import pytest\ndef test_good(): pass\ndef test_bad(): assert 1 == 2\n"
         "def test_skipped(): pytest.skip('no')\n@pytest.mark.xfail\ndef test_x(): assert 0\n"
-    )
-    book = Book(tmp_path / "book.json", "emulated", 60)
-    counts, said, code = suite.pytest([str(tmp_path / "test_bad.py")], book, tmp_path, 30)
-    assert code == 1, said
-    (failure,) = counts.pop("failures")
-    assert "test_bad.py::test_bad: " in failure
-    assert "assert 1 == 2" in failure
-    assert counts == {"collected": 4, "passed": 1, "failed": 1, "skipped": 1, "xfailed": 1}
+    ),
+    "test_import": "import no_such_module\n",
+    "test_dies": (
+        "import os, pytest\n@pytest.mark.parametrize('i', range(6))\ndef test_dies(i):\n"
+        "    if i == 1: os._exit(7)\n    if i == 3: raise RuntimeError('cudaErrorIllegalAddress: an illegal access')\n"
+    ),
+    "test_hangs": "import time\ndef test_hangs(): time.sleep(60)\ndef test_after(): pass\n",
+    "test_slow": "import pytest, time\n@pytest.mark.parametrize('i', range(50))\ndef test_slow(i): time.sleep(0.3)\n",
+    "test_device": (
+        "import os, pytest\nseen = []\n"
+        "@pytest.mark.parametrize('device', ['cpu', 'emulated'])\n@pytest.mark.parametrize('i', range(3))\n"
+        "def test_device(device, i):\n    seen.append(device)\n    assert os.environ['GRADFLOW_DEVICE'] == 'cpu'\n"
+        "    assert seen == sorted(seen, reverse=True), seen\n"
+    ),
+}
+
+
+def run_suite(folder: Path, *names: str, seconds: float = 60.0, **options: Any) -> dict[str, Any]:
+    for name in names:
+        (folder / f"{name}.py").write_text(SUITE[name])
+    files = [str(folder / f"{name}.py") for name in names]
+    counts, said = suite.pytest(files, Book(folder / "book.json", "emulated", 60), seconds, **options)
+    return {**counts, "said": said}
+
+
+def test_failing_tests_are_named_and_files_that_cannot_be_imported(tmp_path: Path):
+    found = run_suite(tmp_path, "test_bad", "test_import", processes=2)
+    first, second = found["failures"]
+    assert "test_bad.py::test_bad: " in first and "assert 1 == 2" in first
+    assert "test_import.py: " in second and "No module named 'no_such_module'" in second
+    counts = [found[name] for name in ("collected", "done", "passed", "failed", "skipped", "xfailed")]
+    assert counts == [4, 4, 1, 2, 1, 1], found
 
 
 def test_tests_stop_when_time_is_up_and_are_counted(tmp_path: Path):
-    from bench.gpu_check import suite
+    seen: list[dict[str, Any]] = []
+    found = run_suite(tmp_path, "test_slow", seconds=5.0, keep=seen.append)
+    assert 0 < found["passed"] == found["done"] < 20, found
+    assert found["collected"] == 50
+    assert found["failures"] == []
+    assert seen and seen[-1]["collected"] in (0, 50)
 
-    (tmp_path / "test_slow.py").write_text(
-        "import pytest, time\n@pytest.mark.parametrize('i', range(50))\ndef test_slow(i): time.sleep(0.3)\n"
-    )
-    book = Book(tmp_path / "book.json", "emulated", 60)
-    counts, said, _ = suite.pytest([str(tmp_path / "test_slow.py")], book, tmp_path, 1.0)
-    assert 0 < counts["passed"] < 20, said
-    assert counts["collected"] == 50
+
+def test_a_test_that_ends_the_process_or_breaks_the_gpu_is_told_and_the_rest_is_run(tmp_path: Path):
+    found = run_suite(tmp_path, "test_dies")
+    assert (found["collected"], found["done"], found["passed"], found["failed"]) == (6, 6, 4, 2), found
+    assert "test_dies[1]: its process ended with 7" in found["failures"][0]
+    assert "test_dies[3]: RuntimeError: cudaErrorIllegalAddress" in found["failures"][1]
+
+
+def test_a_test_that_hangs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GPU_CHECK_PATIENCE", "2")
+    found = run_suite(tmp_path, "test_hangs")
+    assert (found["collected"], found["done"], found["passed"], found["failed"]) == (2, 2, 1, 1), found
+    (failure,) = found["failures"]
+    assert "test_hangs.py::test_hangs: its process ended with 1: Timeout" in failure
+    assert 'test_hangs.py", line 2 in test_hangs' in failure
+
+
+def test_those_on_the_device_come_first(tmp_path: Path):
+    found = run_suite(tmp_path, "test_device", processes=2)
+    assert (found["collected"], found["passed"]) == (6, 6), found
 
 
 def test_a_peer_that_fails_is_started_again(tmp_path: Path):

@@ -205,6 +205,7 @@ def _give_back(owner: World, block: np.ndarray) -> None:
 
 def namespace(here: World) -> types.SimpleNamespace:
     """What is `cupy.cuda`."""
+    from . import cublas
 
     def device_count() -> int:
         if here.status:
@@ -229,10 +230,11 @@ def namespace(here: World) -> types.SimpleNamespace:
         def cublas(self) -> Any:
             if "cublas" in here.missing:
                 raise ImportError("libcublas.so.13: cannot open shared object file: No such file or directory")
-            return types.SimpleNamespace(getVersion=lambda handle: 130000)
+            return cublas
 
     return Cuda(
         alloc=alloc,
+        get_cublas_handle=lambda: 1 + current_device(),
         Device=Device,
         Event=Event,
         Stream=Stream,

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from kernels.harness import KernelCase, kernel_case, randoms
 
-# Widths are chosen so that few instances of the kernels need compiling: odd ones have one vector width for all dtypes.
+# Odd widths have one vector width for all dtypes, so that few instances need compiling. The emulator's blocks have
+# 99 KiB of shared memory and its grids 8 blocks: LIMIT is the longest row that fits, and in (11, 1026) blocks take two.
 ROWS = ((33, 10), (3, 300), (2, 5003))
-OTHERS = ((5, 1), (7, 2), (1000, 3), (2, 1003), (1, 60_000), (0, 10), (4, 0))
+LIMIT = ((99 << 10) - 32 * 8) // 4
+OTHERS = ((5, 1), (70_000, 2), (1000, 3), (2, 1003), (2, 1024), (11, 1026), (1, LIMIT), (1, LIMIT + 1), (0, 10), (4, 0))
 LONG = (2, 200_000)
 INF = np.inf
 
@@ -65,63 +67,73 @@ EXTREMES = np.pad(
     "edge",
 )
 WIDE: dict[str, Any] = {"dtypes": ("f4", "f8"), "specials": False, "layouts": False}
-PLAIN: dict[str, Any] = {"dtypes": ("f4", "bfloat16"), "layouts": False}
-SIZES = [(7, 2), (33, 10), (4, 300), (2, 5003), (1, 60_000)]
+PLAIN: dict[str, Any] = {"dtypes": ("f4",), "layouts": False}
+HALF: dict[str, Any] = {"dtypes": ("f4", "bfloat16"), "layouts": False}
+SINGLE: dict[str, Any] = {"dtypes": ("f4",)}
+FEW, SIZES = [(33, 10), (2, 5003)], [(70_000, 2), (4, 300), (11, 1026), (1, LIMIT), (1, LIMIT + 1)]
 TEN, MANY = np.abs(randoms((10,))), np.abs(randoms((5003,)))
 
 CASES = [
     *[case for shape in ROWS for case in softmaxes("x".join(map(str, shape)), shape, 1)],
-    *[case for shape in OTHERS for case in softmaxes("x".join(map(str, shape)), shape, 1, dtypes=("f4", "bfloat16"))],
-    *softmaxes("2x200000", LONG, 1, **PLAIN),
-    *softmaxes("first", (10, 5, 3), 0),
-    *softmaxes("middle", (3, 10, 5), 1),
-    *softmaxes("last", (2, 3, 3, 10), -1, **PLAIN),
+    *[case for shape in OTHERS for case in softmaxes("x".join(map(str, shape)), shape, 1, **PLAIN)],
+    *softmaxes("2x200000", LONG, 1, **HALF),
+    *softmaxes("first", (10, 5, 3), 0, **SINGLE),
+    *softmaxes("middle", (3, 10, 5), 1, **SINGLE),
+    *softmaxes("last", (2, 3, 3, 10), -1, **SINGLE),
+    *softmaxes("columns", (2, 7, 6, 8), 1),
+    *softmaxes("columns-first", (5, 3000), 0, **PLAIN),
+    *softmaxes("columns-of-one", (3, 1, 40), 1, **PLAIN),
+    *softmaxes("columns-few", (70, 33), 0, **PLAIN),
+    *softmaxes("columns-extremes", np.repeat(EXTREMES[..., None], 32, 2), 1, **WIDE),
     *softmaxes("vector", (10,), 0, **PLAIN),
     *softmaxes("extremes", EXTREMES, 1, **WIDE),
-    *[cross_entropy(f"{m}x{n}", (m, n), labels(m, n, ignored=-100)) for m, n in SIZES],
-    cross_entropy("0x10", (0, 10), labels(0, 10)),
-    cross_entropy("2x200000", LONG, labels(*LONG), **PLAIN),
+    *[cross_entropy(f"{m}x{n}", (m, n), labels(m, n, ignored=-100)) for m, n in FEW],
+    *[cross_entropy(f"{m}x{n}", (m, n), labels(m, n, ignored=-100), **PLAIN) for m, n in SIZES],
+    cross_entropy("0x10", (0, 10), labels(0, 10), **PLAIN),
+    cross_entropy("2x200000", LONG, labels(*LONG), **HALF),
     cross_entropy("2x200000-all", LONG, labels(*LONG), np.abs(randoms(LONG[1:])), label_smoothing=0.1, **PLAIN),
     cross_entropy("int32", (9, 10), labels(9, 10, "i4", 2), ignore_index=2, **PLAIN),
     cross_entropy("uint8", (9, 10), labels(9, 10, "u1", 0), ignore_index=0, **PLAIN),
     cross_entropy("uint8-long", (4, 5003), labels(4, 5003, "u1"), **PLAIN),
     cross_entropy("int16", (9, 10), labels(9, 10, "i2", -1), ignore_index=-1, **PLAIN),
-    cross_entropy("smooth", (8, 10), labels(8, 10, ignored=-100), label_smoothing=0.1),
+    cross_entropy("smooth", (8, 10), labels(8, 10, ignored=-100), label_smoothing=0.1, **SINGLE),
     cross_entropy("smooth-1", (8, 10), labels(8, 10), label_smoothing=1.0, **PLAIN),
-    cross_entropy("weight", (8, 10), labels(8, 10, ignored=3), TEN, ignore_index=3),
+    cross_entropy("weight", (8, 10), labels(8, 10, ignored=3), TEN, ignore_index=3, **HALF),
     cross_entropy("everything", (40, 10), labels(40, 10, ignored=-7), TEN, ignore_index=-7, label_smoothing=0.3),
     cross_entropy("everything-long", (5, 5003), labels(5, 5003, ignored=-7), MANY, ignore_index=-7,
         label_smoothing=0.3),
-    cross_entropy("losses", (33, 10), labels(33, 10, ignored=-100), residual=False),
+    cross_entropy("losses", (33, 10), labels(33, 10, ignored=-100), residual=False, **HALF),
     cross_entropy("losses-weight", (8, 10), labels(8, 10), TEN, residual=False, **PLAIN),
     cross_entropy("losses-everything", (40, 10), labels(40, 10, ignored=-7), TEN, ignore_index=-7, label_smoothing=0.3,
-        residual=False),
+        residual=False, **PLAIN),
     cross_entropy("losses-everything-long", (5, 5003), labels(5, 5003, ignored=-7), MANY, ignore_index=-7,
         label_smoothing=0.3, residual=False, **PLAIN),
-    cross_entropy("all-ignored", (6, 10), np.full(6, -100)),
+    cross_entropy("all-ignored", (6, 10), np.full(6, -100), **SINGLE),
     cross_entropy("extremes", EXTREMES, np.array([1, 0, 1, 1, 3]), **WIDE),
     cross_entropy("extremes-at", EXTREMES, np.array([0, 3, 0, 0, 2]), label_smoothing=0.1, **WIDE),
     cross_entropy("extremes-ignored", EXTREMES, np.array([-100, -100, 2, -100, 0]), **WIDE),
-    *[soft(f"{m}x{n}", (m, n), probabilities(m, n)) for m, n in SIZES],
-    soft("0x10", (0, 10), (0, 10)),
+    *[soft(f"{m}x{n}", (m, n), probabilities(m, n)) for m, n in FEW],
+    *[soft(f"{m}x{n}", (m, n), probabilities(m, n), **PLAIN) for m, n in SIZES],
+    soft("0x10", (0, 10), (0, 10), **PLAIN),
     soft("2x200000", LONG, probabilities(*LONG), **PLAIN),
     soft("everything", (40, 10), probabilities(40, 10), TEN, label_smoothing=0.3),
     soft("everything-long", (3, 5003), probabilities(3, 5003), MANY, label_smoothing=0.1),
     soft("smooth-1", (8, 10), probabilities(8, 10), label_smoothing=1.0, **PLAIN),
-    soft("losses", (40, 10), probabilities(40, 10), TEN, label_smoothing=0.3, residual=False),
+    soft("losses", (40, 10), probabilities(40, 10), TEN, label_smoothing=0.3, residual=False, **HALF),
     soft("extremes", EXTREMES, np.eye(10)[[1, 0, 1, 1, 3]], **WIDE),
     soft("extremes-at", EXTREMES, np.eye(10)[[0, 3, 0, 0, 2]], **WIDE),
     kernel_case("cross_entropy_scale", (9,), (9, 4), labels(9, 4, ignored=-100), ignore_index=-100),
-    kernel_case("cross_entropy_scale", (9,), (9, 7), labels(9, 7, "u1", 3), ignore_index=3),
-    kernel_case("cross_entropy_scale", (300,), (300, 31), labels(300, 31, "i4"), ignore_index=-100),
-    kernel_case("cross_entropy_scale", (0,), (0, 4), labels(0, 4), ignore_index=-100),
-    kernel_case("cross_entropy_scale", np.full(3, np.nan), (3, 4), np.full(3, -1), ignore_index=-1, id="scale-ignored"),
-    mean(1, labels(1, 5), ignore_index=-100),
+    kernel_case("cross_entropy_scale", (9,), (9, 7), labels(9, 7, "u1", 3), ignore_index=3, **SINGLE),
+    kernel_case("cross_entropy_scale", (300,), (300, 31), labels(300, 31, "i4"), ignore_index=-100, **SINGLE),
+    kernel_case("cross_entropy_scale", (0,), (0, 4), labels(0, 4), ignore_index=-100, **SINGLE),
+    kernel_case("cross_entropy_scale", np.full(3, np.nan), (3, 4), np.full(3, -1), ignore_index=-1, id="scale-ignored",
+        **PLAIN),
+    mean(1, labels(1, 5), ignore_index=-100, **SINGLE),
     mean(77, labels(77, 5, ignored=-100), ignore_index=-100),
-    mean(77, labels(77, 5, "u1", 2), np.abs(randoms((5,))), ignore_index=2),
-    mean(3000, labels(3000, 9, "i4"), ignore_index=-100),
-    mean(0, labels(0, 9), ignore_index=-100),
-    mean(4, np.full(4, -100), ignore_index=-100),
-    mean(40_000, labels(40_000, 9, ignored=-100), ignore_index=-100),
-    mean(40_001, labels(40_001, 9), np.abs(randoms((9,))), ignore_index=-100),
+    mean(77, labels(77, 5, "u1", 2), np.abs(randoms((5,))), ignore_index=2, **SINGLE),
+    mean(3000, labels(3000, 9, "i4"), ignore_index=-100, **SINGLE),
+    mean(0, labels(0, 9), ignore_index=-100, **SINGLE),
+    mean(4, np.full(4, -100), ignore_index=-100, **SINGLE),
+    mean(10_000, labels(10_000, 9, ignored=-100), ignore_index=-100, **HALF),
+    mean(10_001, labels(10_001, 9), np.abs(randoms((9,))), ignore_index=-100, **SINGLE),
 ]  # fmt: skip

@@ -64,7 +64,10 @@ class Recorder:
     def view(self, *_: Any) -> Any:
         raise AssertionError("a plan was run")
 
-    empty = pointer = matmul = view
+    empty = pointer = view
+
+    def product(self, *_: Any) -> Callable[..., None]:
+        return self.view
 
     def fault_word(self, op: str, what: str) -> int:
         return 0

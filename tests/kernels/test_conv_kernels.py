@@ -11,7 +11,8 @@ from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
 from gradflow.backend.cuda.launcher import forget_plans
-from gradflow.backend.cuda.launchers import conv as launchers
+from gradflow.backend.cuda.launchers import columns, conv
+from gradflow.backend.cuda.plan import Planner
 from gradflow.nn import functional as F
 
 every_device = pytest.mark.parametrize("device", DEVICES)
@@ -87,13 +88,13 @@ def test_a_small_workspace_gives_the_same(device: str, geometry: str, layout: st
 def test_the_workspace_sets_the_parts(
     device: str, workspace: int, parts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, columns = [], launchers._columns
+    seen, columns_of = [], columns.columns_of
 
     def spy(plan: Any, x: Any, *rest: Any) -> Any:
         seen.append(x.shape[0])
-        return columns(plan, x, *rest)
+        return columns_of(plan, x, *rest)
 
-    monkeypatch.setattr(launchers, "_columns", spy)
+    monkeypatch.setattr(conv, "columns_of", spy)
     gf.set_conv_workspace(workspace)
     x, w = randoms((5, 8, 6, 5), "x"), randoms((4, 8, 3, 3), "w")
     F.conv2d(gf.tensor(x, device=device), gf.tensor(w, device=device), padding=1)
@@ -107,8 +108,9 @@ def test_64_bit_indices_give_the_same(device: str, geometry: str, layout: str, m
     """What arrays of 2^31 elements take, one image at a time."""
     expected = gradients("cpu", geometry, layout)
     instances: list[str] = []
-    monkeypatch.setattr(launchers, "INT_SIZE", 1)
-    monkeypatch.setattr(launchers, "_index", lambda *xs: instances.append("long long") or "long long")
+    monkeypatch.setattr(columns, "INT_SIZE", 1)
+    for module in (columns, conv):
+        monkeypatch.setattr(module, "index_of", lambda *xs: instances.append("long long") or "long long")
     forget_plans()
     try:
         found = gradients(device, geometry, layout)
@@ -119,15 +121,64 @@ def test_64_bit_indices_give_the_same(device: str, geometry: str, layout: str, m
 
 
 @every_device
-def test_parts_are_summed_in_float32(device: str) -> None:
-    """A part of 2048 and 40 of 1 each, which a sum in float16 would not see."""
+def test_parts_of_weight_gradients_are_summed_in_float32(device: str) -> None:
+    """Five parts of 2049 each, which float16 would round to 2048."""
     gf.set_conv_workspace(0)
-    x, w = np.ones((41, 1, 1, 2), "f2"), np.ones((1, 1, 1, 2), "f2")
-    x[0] = 2048
-    weight = gf.tensor(w, device=device, requires_grad=True)
+    x = np.ones((5, 1, 1, 3), "f2")
+    x[..., 1] = 2048
+    weight = gf.ones(1, 1, 1, 2, dtype=gf.float16, device=device, requires_grad=True)
     F.conv2d(gf.tensor(x, device=device), weight).sum().backward()
     assert weight.grad is not None
-    assert weight.grad.numpy().tolist() == [[[[2088, 2088]]]]
+    assert weight.grad.numpy().tolist() == [[[[10248, 10248]]]]  # 10245, rounded once
+
+
+@every_device
+def test_columns_are_added_back_in_float32(device: str) -> None:
+    """Three windows see one pixel, and each has 2049 for it, which float16 would round to 2048."""
+    x = gf.zeros(1, 1, 1, 5, dtype=gf.float16, device=device, requires_grad=True)
+    y = F.conv2d(x, gf.ones(8, 1, 1, 3, dtype=gf.float16, device=device))
+    g = np.zeros(y.shape, "f2")
+    g[:, 0], g[:, 1] = 2048, 1
+    y.backward(gf.tensor(g, device=device))
+    assert x.grad is not None
+    assert x.grad.numpy()[0, 0, 0].tolist() == [2048, 4096, 6148, 4096, 2048]
+
+
+@every_device
+@pytest.mark.parametrize("channels, columns", [(14, "im2col_channels"), (16, "col2im_channels")])
+def test_the_input_gradient_takes_the_smaller_columns(
+    device: str, channels: int, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At stride 1 a convolution, whose columns are those of y, unless they are twice as large as x's."""
+    seen, launch = [], Planner.launch
+
+    def spy(plan: Planner, kernel: str, *rest: Any, **options: Any) -> None:
+        seen.append(kernel)
+        launch(plan, kernel, *rest, **options)
+
+    monkeypatch.setattr(Planner, "launch", spy)
+    forget_plans()
+    x = gf.tensor(randoms((1, 8, 4, 4)), device=device, requires_grad=True)
+    y = F.conv2d(x, gf.tensor(randoms((channels, 8, 3, 3)), device=device), padding=1)
+    (y * y).sum().backward()
+    assert seen[-1] == columns
+
+
+@every_device
+@pytest.mark.parametrize("geometry", ["depthwise", "depthwise-strided"])
+@pytest.mark.parametrize("most", [1, 4])
+def test_depthwise_weight_gradients_in_few_runs(
+    device: str, geometry: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows in one run, and several to a run, the last being shorter."""
+    expected = gradients("cpu", geometry, "NHWC")
+    monkeypatch.setattr(conv, "MOST_RUNS", most)
+    forget_plans()
+    try:
+        found = gradients(device, geometry, "NHWC")
+    finally:
+        forget_plans()
+    assert_near(found, expected)
 
 
 @every_device

@@ -11,6 +11,7 @@ from kernels.harness import DEVICES
 
 import gradflow as gf
 from gradflow.backend import get_backend, kernels
+from gradflow.backend.cuda.faults import Faults
 from gradflow.nn import functional as F
 
 every_device = pytest.mark.parametrize("device", DEVICES)
@@ -60,6 +61,57 @@ def test_one_hot_tells_of_a_class_out_of_range(put: Callable[..., Any], bad: int
     with pytest.raises(IndexError, match=rf"\[one_hot\].*\[0, 3\).*got {bad}\b"):
         y.numpy()
     assert y.numpy().tolist() == [[1, 0, 0], [0, 0, 0]]
+
+
+def test_faults_of_several_ops_are_told_apart(put: Callable[..., Any]) -> None:
+    x = put(np.ones((3, 4)))
+    losses = F.cross_entropy(x, put([0, 9, 1]), reduction="none")
+    rows = F.embedding(put([0, 1, 77]), x)
+    with pytest.raises(IndexError) as told:
+        rows.numpy()
+    assert "[cross_entropy] class indices must be in [0, 4), got 9;" in str(told.value)
+    assert "[embedding] indices must be in [0, 3), got 77 (" in str(told.value)
+    assert np.isnan(losses.numpy()).tolist() == [False, True, False]
+    F.cross_entropy(x, put([0, 5, 1]))
+    with pytest.raises(IndexError, match=r"^\[cross_entropy\] class indices must be in \[0, 4\), got 5 \("):
+        rows.numpy()
+
+
+def test_training_goes_on_after_a_fault(put: Callable[..., Any]) -> None:
+    weight, target = put(np.full((5, 4), 0.1), requires_grad=True), put([0, 3, 1])
+    bad, good = put([0, 5, 1]), put([0, 4, 1])
+
+    def step(index: Any) -> tuple[np.ndarray, np.ndarray]:
+        loss = F.cross_entropy(F.embedding(index, weight), target)
+        (g,) = gf.autograd.grad(loss, [weight])
+        return loss.detach().numpy(), g.numpy()
+
+    before = step(good)
+    with pytest.raises(IndexError, match=r"\[embedding\]"):
+        step(bad)
+    for a, b in zip(step(good), before, strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_labels_in_a_small_dtype_leave_rows_out(put: Callable[..., Any], second: bool) -> None:
+    x = put(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    for dtype, ignored in (("u1", 255), ("u1", -100), ("i1", 300)):
+        target = put(np.array([1, 0, 255 if ignored == 255 else 1], dtype))
+        loss = F.cross_entropy(x, target, ignore_index=ignored, label_smoothing=0.1)
+        (g,) = gf.autograd.grad(loss, [x], create_graph=second)
+        assert (g.detach().numpy()[2] == 0).all() == (ignored == 255)
+
+
+def test_kinds_of_faults_without_a_word_of_their_own_share_one() -> None:
+    memory = np.zeros(3, np.int64)
+    faults = Faults(memory)
+    words = [(faults.word(op, "be good") - memory.ctypes.data) // 8 for op in "abcdab"]
+    assert words == [0, 1, 2, 2, 0, 1]
+    memory[[1, 2]] = 2 * -7 + 1, 2 * 5 + 1
+    with pytest.raises(IndexError, match=r"^\[b\] be good, got -7; \[index\] indices must be in range, got 5 \("):
+        faults.check("a device")
+    faults.check("a device")
 
 
 @every_device

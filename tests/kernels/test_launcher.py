@@ -10,7 +10,8 @@ import pytest
 
 from gradflow.backend import get_backend
 from gradflow.backend.cuda.launcher import Launcher, PlanCache, forget_plans
-from gradflow.backend.cuda.plan import LaunchError, Operand, Planner, fast_div, strides_of
+from gradflow.backend.cuda.operand import Operand, strides_of
+from gradflow.backend.cuda.plan import LaunchError, Planner, fast_div
 from gradflow.backend.cuda.program import Program
 from gradflow.backend.cuda.signature import SignatureError
 from gradflow.backend.kernels import Declined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
 from gradflow.backend import get_backend
+from gradflow.backend.cuda import launchers
+from gradflow.backend.cuda.launcher import forget_plans
+from gradflow.backend.cuda.launchers.optim import CAPACITIES
+from gradflow.backend.cuda.program import packaged
+from gradflow.backend.cuda.signature import struct_dtype
 
 SHAPES = [(3, 5), (), (7,), (0, 4), (2, 3, 4, 5), (5000,), (1,), (64, 70)]
 TOLERANCE = {"float64": 1e-12, "float32": 1e-6, "float16": 5e-3, "bfloat16": 4e-2}
@@ -30,7 +36,11 @@ OPTIMISERS = [
     *[(gf.optim.SGD, options) for options in SGD],
     *[(cls, options) for cls in (gf.optim.Adam, gf.optim.AdamW) for options in ADAM],
 ]
-NAMES = [f"{cls.__name__}-{'-'.join(str(v) for v in options.values())}" for cls, options in OPTIMISERS]
+
+
+def name_of(cls: Any, options: dict[str, Any]) -> str:
+    return "-".join([cls.__name__, *[str(v) for v in options.values()]])
+
 
 every_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -82,9 +92,12 @@ def counted(kernel: str) -> tuple[int, dict[str, int]]:
     return gf.kernels.launches().get(kernel, 0), gf.kernels.fallbacks().get(kernel, {})
 
 
+RUNS = [(cls, options, "float64") for cls, options in OPTIMISERS]
+RUNS += [(cls, options, "float32") for cls, options in (OPTIMISERS[0], OPTIMISERS[-1], OPTIMISERS[len(SGD) - 1])]
+
+
 @every_device
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cls, options", OPTIMISERS, ids=NAMES)
+@pytest.mark.parametrize("cls, options, dtype", RUNS, ids=[f"{name_of(*r[:2])}-{r[2]}" for r in RUNS])
 def test_twenty_steps_are_numpys(cls: Any, options: Any, dtype: str, device: str) -> None:
     def run(where: str) -> Any:
         return train(where, lambda params: cls(params, lr=0.02, **options), params=parameters(where, dtype))
@@ -179,6 +192,108 @@ def test_groups_and_dtypes_have_options_and_launches_of_their_own(device: str) -
     gf.kernels.reset()
     same(run(device), expected)
     assert counted("sgd_step") == (12, {})
+
+
+@every_device
+@pytest.mark.parametrize("large", [True, False])
+def test_tables_are_no_longer_than_kernel_arguments_may_be(
+    large: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """(Arguments of 32764 bytes are newer than some GPUs and drivers; 8 floats and 3 flags come after the table.)"""
+    assert CAPACITIES[-2:] == (72, 600)
+    for capacity in CAPACITIES:
+        for arrays in (2, 3, 4, 5):
+            table = struct_dtype(packaged("optimizer.cu").text, f"Table<{arrays * capacity}, {capacity}>")
+            assert table.itemsize + 8 * 8 + 3 <= (32764 if capacity > 72 else 4096)
+    monkeypatch.setattr(launchers.optim, "_large_arguments", lambda backend: large)
+    forget_plans()
+    params = parameters(device, shapes=[(2,)] * 145)
+    optimiser = gf.optim.SGD(params, lr=1.0)
+    give_gradients(params, 0)
+    expected = [p.detach().numpy() - p.grad.numpy() for p in params]
+    optimiser.step()
+    assert np.array_equal([p.detach().numpy() for p in params], expected)
+    plan = list(get_backend(device).kernels["sgd_step"].plans.values())[-1]  # type: ignore[attr-defined]
+    assert len(plan.steps) == (1 if large else 3)
+    forget_plans()
+
+
+@pytest.mark.parametrize(
+    "nvrtc, driver, capability, large",
+    [
+        ((12, 1), 12010, "70", True),
+        ((13, 2), 13000, "120", True),
+        ((12, 0), 12010, "90", False),
+        ((13, 0), 12000, "90", False),
+        ((12, 9), 12090, "61", False),
+    ],
+)
+def test_large_arguments_need_a_new_cuda_and_gpu(nvrtc: Any, driver: int, capability: str, large: bool) -> None:
+    space = SimpleNamespace
+    cuda = space(
+        nvrtc=space(getVersion=lambda: nvrtc),
+        runtime=space(driverGetVersion=lambda: driver),
+        Device=lambda index: space(compute_capability=capability),
+    )
+    backend = space(module=space(cuda=cuda), device=space(index=0))
+    assert launchers.optim._large_arguments(backend) == large
+
+
+@every_device
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.Adam])
+def test_nan_and_infinities_are_numpys(cls: Any, device: str) -> None:
+    options = {"momentum": 0.9, "nesterov": True} if cls is gf.optim.SGD else {"amsgrad": True}
+
+    def change(step: int, params: list[Any], optimiser: Any) -> None:
+        if step == 1:
+            g = params[0].grad.cpu().numpy().copy()
+            g[0, :3] = np.nan, np.inf, -np.inf
+            params[0].grad = gf.tensor(g, device=params[0].device)
+
+    with np.errstate(all="ignore"):
+        found, expected = [
+            train(where, lambda params: cls(params, lr=0.1, **options), 3, parameters(where, shapes=[(3, 5)]), change)
+            for where in (device, "cpu")
+        ]
+    for a, b in zip([*found[0], *state_of(found[1])], [*expected[0], *state_of(expected[1])], strict=True):
+        assert np.allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-6, equal_nan=True)
+
+
+@every_device
+def test_a_group_may_lie_on_several_devices_and_have_parameters_without_gradients(device: str) -> None:
+    def run(*where: str) -> list[Any]:
+        params = [p for w in where for p in parameters(w)]
+        optimiser = gf.optim.Adam(params, lr=0.1)
+        for step in range(2):
+            for part in (params[: len(SHAPES)], params[len(SHAPES) :]):
+                give_gradients(part, step)
+            params[1].grad = params[-2].grad = None
+            optimiser.step()
+        return params
+
+    same(run(device, "cpu"), run("cpu", "cpu"))
+
+
+@every_device
+def test_a_gradient_may_have_gaps_or_repeat(device: str) -> None:
+    w, plain = [gf.tensor(randoms((4, 6)), dtype="float32", device=d, requires_grad=True) for d in (device, "cpu")]
+    wide = randoms((4, 12)).astype("f4")
+    gf.kernels.reset()
+    for p in (w, plain):
+        optimiser = gf.optim.SGD([p], lr=0.1, momentum=0.9)
+        for g in (gf.tensor(wide, device=p.device)[:, ::2], gf.ones(1, 6, device=p.device).expand(4, 6)):
+            p.grad = g
+            optimiser.step()
+    same([w], [plain])
+    assert counted("sgd_step") == (2, {})
+
+
+@every_device
+def test_a_gradient_elsewhere_is_an_error(device: str) -> None:
+    w = gf.ones(3, device=device, requires_grad=True)
+    w.grad = gf.ones(3)
+    with pytest.raises(RuntimeError, match=rf"\[optim\] a parameter is on {device}\S*, its gradient on cpu"):
+        gf.optim.SGD([w]).step()
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:

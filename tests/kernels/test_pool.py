@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernels.harness import DEVICES
+from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
+from gradflow.backend import get_backend
 from gradflow.backend.cuda.launcher import forget_plans
 from gradflow.backend.cuda.launchers import pool
 from gradflow.nn import functional as F
+from gradflow.ops.pool import strided
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -34,6 +36,22 @@ def test_large_arrays_are_pooled_in_parts(device: str, last: bool, monkeypatch: 
     assert {"max_pool2d", "pool_place", "avg_pool2d", "avg_pool2d_backward"} <= set(gf.kernels.launches())
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("last", [False, True])
+def test_cotangents_have_the_layout_of_the_images(device: str, last: bool) -> None:
+    """Flattened images give cotangents in C order, which convolutions want channels last."""
+    x, g = randoms((2, 3, 4, 6), "x"), randoms((2, 3, 2, 3), "g")
+    backend = get_backend(device)
+    images = backend.from_host(np.ascontiguousarray(x.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+    static = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "dilation": (1, 1), "out": (2, 3)}
+    _, where = backend.kernels["max_pool2d"](images if last else backend.from_host(x), **static)
+    placed = backend.kernels["pool_place"](backend.from_host(g), where, x_shape=x.shape, **static)
+    assert placed.transpose(0, 2, 3, 1).flags.c_contiguous == last
+    walks = {"rows": strided(2, 2, 0, 2), "cols": strided(2, 2, 0, 3), "divisor": None, "padding": False}
+    shared = backend.kernels["avg_pool2d_backward"](backend.from_host(g), x_shape=x.shape, **walks)
+    assert shared.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -92,6 +92,96 @@ def test_running_statistics_of_another_dtype_and_a_momentum_that_changes(device:
     assert np.allclose(results[0], results[1], rtol=1e-6)
 
 
+@every_device
+def test_many_rows_far_from_zero(device: str) -> None:
+    x = (1e4 + randoms((300_000, 4))).astype("f4")
+    y = F.batch_norm(gf.tensor(x, device=device), None, None, training=True)
+    assert np.abs(y.numpy() - normalised(x, (0,), 1e-5)).max() < 1e-4
+
+
+@every_device
+def test_statistics_where_the_first_pixel_is_far_from_all_others(device: str) -> None:
+    x = (1e4 + randoms((8, 3, 20, 20))).astype("f4")
+    x[0, :, 0, 0] = 0
+    y = F.batch_norm(gf.tensor(x, device=device), None, None, training=True)
+    assert np.abs(y.numpy() - normalised(x, (0, 2, 3), 1e-5)).max() < 1e-4
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_training_does_not_wait_for_the_device(
+    momentum: float | None, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = gf.nn.BatchNorm2d(3, momentum=momentum, device=device)
+    x = gf.tensor(randoms((4, 3, 5, 2)), dtype="float32", device=device)
+    backend = get_backend(device)
+
+    def wait(*_: Any) -> None:
+        raise AssertionError("the host waits for the device")
+
+    monkeypatch.setattr(backend, "to_host", wait)
+    monkeypatch.setattr(backend, "synchronize", wait)
+    layer(x).sum().backward()
+    layer(x)
+    monkeypatch.undo()
+    assert layer.num_batches_tracked.item() == 2
+
+
+@every_device
+def test_without_running_statistics_the_batchs_are_used_always(device: str) -> None:
+    layer = gf.nn.BatchNorm2d(3, track_running_stats=False, affine=False, device=device)
+    x = randoms((4, 3, 5, 2))
+    for y in (layer(gf.tensor(x, device=device)), layer.eval()(gf.tensor(x, device=device))):
+        assert np.abs(y.numpy() - normalised(x, (0, 2, 3), 1e-5)).max() < 1e-6
+    assert layer.state_dict() == {}
+
+
+@every_device
+def test_an_empty_batch_changes_nothing(device: str) -> None:
+    layer = gf.nn.BatchNorm2d(3, device=device)
+    x = gf.zeros(0, 3, 2, 2, device=device, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == (0, 3, 2, 2)
+    assert layer.running_mean.tolist() == [0, 0, 0] and layer.running_var.tolist() == [1, 1, 1]
+    assert layer.weight.grad.tolist() == layer.bias.grad.tolist() == [0, 0, 0]
+
+
+def test_batch_norm_refuses_what_it_cannot_do() -> None:
+    x, c = gf.ones(2, 3), gf.ones(3)
+    with pytest.raises(ValueError, match=r"\[batch_norm\] training needs more than one value per channel, got x \(1,"):
+        F.batch_norm(gf.ones(1, 3, 1, 1), c, c, training=True)
+    with pytest.raises(ValueError, match=r"\[batch_norm\] running_mean and running_var must be given where"):
+        F.batch_norm(x, None, None)
+    with pytest.raises(ValueError, match=r"\[batch_norm\] give both running_mean and running_var, or neither"):
+        F.batch_norm(x, c, None, training=True)
+    with pytest.raises(ValueError, match=r"\[batch_norm\] x has 3 channels but bias is \(2,\)"):
+        F.batch_norm(x, c, c, bias=gf.ones(2))
+    with pytest.raises(ValueError, match=r"\[batch_norm\] expected x \(N, C, ...\), got \(3,\)"):
+        F.batch_norm(c, c, c)
+
+
+@every_device
+@pytest.mark.parametrize("training", [True, False])
+def test_a_relu_after_batch_norm_is_done_by_it(training: bool, device: str) -> None:
+    class Other(gf.nn.ReLU):
+        """No ReLU that Sequential knows."""
+
+    found = []
+    for relu in (gf.nn.ReLU(), Other()):
+        net = gf.nn.Sequential(gf.nn.BatchNorm2d(3), relu, gf.nn.ReLU(), gf.nn.BatchNorm2d(3)).to(device)
+        net.train(training)
+        x = gf.tensor(randoms((4, 3, 5, 2)), dtype="float32", device=device, requires_grad=True)
+        gf.kernels.reset()
+        y = net(x)
+        fused = gf.kernels.launches().get("batch_norm_relu", 0)
+        assert fused == (training and device != "cpu" and type(relu) is gf.nn.ReLU)
+        y.backward(gf.tensor(randoms((4, 3, 5, 2), "g"), dtype="float32", device=device))
+        found.append([v.numpy() for v in (y.detach(), x.grad, *[p.grad for p in net.parameters()], *net.buffers())])
+    for a, b in zip(*found, strict=True):
+        assert np.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_an_infinite_value_leaves_other_channels_alone() -> None:
     x = randoms((4, 3, 2, 2)).copy()
     x[1, 1, 0, 0] = np.inf

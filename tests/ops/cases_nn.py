@@ -282,7 +282,7 @@ LAYERS = [
         ref=lambda x, w, b: ref.batch_norm(x, w, b, eps=1e-2)),
     case("batch_norm-train-3d", lambda x, b: batch_norm(x, None, None, None, b, True), (2, 2, 3), (2,),
         ref=lambda x, b: ref.batch_norm(x, None, b, eps=1e-2)),
-    case("batch_norm-no-running", lambda x, w: batch_norm(x, None, None, w, None, False), (4, 2), (2,),
+    case("batch_norm-weight-alone", lambda x, w: batch_norm(x, None, None, w, None, True), (4, 2), (2,),
         ref=lambda x, w: ref.batch_norm(x, w, eps=1e-2)),
     case("batch_norm-eval", lambda x, w, b, m, v: batch_norm(x, m, v, w, b, False), (2, 2, 2, 2), (2,), (2,),
         c=(np.array([0.3, -1.0]), np.array([0.5, 2.0])),

@@ -170,6 +170,66 @@ def test_values_and_derivatives(case: Line) -> None:
         assert np.linalg.norm(a - b) <= 1e-10 * max(np.linalg.norm(b), 1.0)
 
 
+GRID = np.arange(20).reshape(4, 5)
+NORMAL = np.random.default_rng(0).standard_normal((4, 5))
+LOGITS = {
+    "normal": NORMAL,
+    "thousands": NORMAL * 1e3,
+    "huge": NORMAL * 1e30,
+    "-inf": np.where(GRID % 5 == 1, -np.inf, NORMAL),
+    "inf": np.where(GRID == 7, np.inf, NORMAL),
+    "a row of -inf": np.where(GRID // 5 == 2, -np.inf, NORMAL),
+    "nan": np.where(GRID == 7, np.nan, NORMAL),
+}
+CLASS_WEIGHTS = [None, np.array([0.5, 2.0, 0.1, 1.5, 1.0]), np.array([0.0, 1.0, 0.5, 0.0, 2.0])]
+CLASSES = [np.array([1, 0, 4, 3]), np.array([1, 2, 2, 3]), np.array([1, -100, 0, -100]), np.full(4, -100)]
+PROBABILITIES = [np.random.default_rng(1).dirichlet(np.ones(5), 4), np.eye(5)[[1, 0, 4, 3]]]
+REDUCTIONS, SMOOTHINGS = ("mean", "sum", "none"), (0.0, 0.1, 1.0)
+
+
+def assert_same_cross_entropy(x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, **static: Any) -> None:
+    """The loss, its gradient, and for finite logits the gradient of that one's square."""
+
+    def outcome(lib: Any, make: Callable[[np.ndarray], Any]) -> list[np.ndarray]:
+        logits, finite = make(x).requires_grad_(), bool(np.isfinite(x).all())
+        weights = None if weight is None else make(weight)
+        loss = lib.nn.functional.cross_entropy(logits, make(target), weights, **static)
+        (g,) = lib.autograd.grad(loss.sum(), [logits], create_graph=finite)
+        second = lib.autograd.grad((g * g).sum(), [logits]) if finite else []
+        return [v.detach().numpy() for v in (loss, g, *second)]
+
+    expected = outcome(torch, lambda a: torch.from_numpy(a.copy()))
+    with np.errstate(all="ignore"):
+        found = outcome(gf, gf.tensor)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12 * np.nanmax(np.abs(b[np.isfinite(b)]), initial=1.0))
+
+
+@pytest.mark.parametrize("kind", LOGITS)
+def test_cross_entropy_of_classes(kind: str) -> None:
+    """All combinations, but for ignored rows of infinite logits, whose gradient is 0 here and NaN in PyTorch."""
+    x, top = LOGITS[kind], LOGITS[kind].max(1)
+    for weight, target, reduction, smoothing, ignored in itertools.product(
+        CLASS_WEIGHTS, CLASSES, REDUCTIONS, SMOOTHINGS, (-100, 2)
+    ):
+        if (ignored == 2 and (target < 0).any()) or not np.isfinite(top[target == ignored]).all():
+            continue
+        assert_same_cross_entropy(
+            x, target, weight, reduction=reduction, label_smoothing=smoothing, ignore_index=ignored
+        )
+
+
+@pytest.mark.parametrize("kind", LOGITS)
+def test_cross_entropy_of_probabilities(kind: str) -> None:
+    """All combinations, but for infinite logits of classes of weight 0, which count nothing here and NaN in PyTorch."""
+    x = LOGITS[kind]
+    for weight, target, reduction, smoothing in itertools.product(CLASS_WEIGHTS, PROBABILITIES, REDUCTIONS, SMOOTHINGS):
+        q = (target * (1 - smoothing) + smoothing / 5) * (1.0 if weight is None else weight)
+        if (~np.isfinite(x) & (q == 0)).any():
+            continue
+        assert_same_cross_entropy(x, target, weight, reduction=reduction, label_smoothing=smoothing)
+
+
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64"]
 SCALARS = [True, 2, 1.5]
 

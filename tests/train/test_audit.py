@@ -180,6 +180,20 @@ def test_random_masks_and_a_users_function():
     assert row(found, "dropout", "backward").calls == 1
 
 
+def test_hooks_are_called_once():
+    x, seen = gf.randn(3, requires_grad=True), []
+
+    def fn(x: Any) -> Any:
+        y = gf.tanh(x)
+        y.register_hook(lambda g: seen.append(g.numpy().tolist()) or g * 0.0)
+        return (y * 2.0).sum()
+
+    found = audit(fn, x, device="cpu")
+    assert found.ok
+    assert seen == [[2.0, 2.0, 2.0]]
+    assert row(found, "tanh", "backward").device_error == 0.0  # of zeros
+
+
 def test_on_the_stand_in_for_a_gpu(fake_cuda: Any):
     found = audited(lenet, device="cuda:1", n=2)
     assert found.ok, found

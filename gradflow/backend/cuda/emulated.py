@@ -15,8 +15,10 @@ from ..dtypes import is_half
 from ..numpy import NumpyBackend
 from ..threads import cores
 from . import emulator
+from .blas import Gemm
 from .faults import WORDS, Faults
 from .launcher import launchers_on
+from .operand import Operand
 from .program import Program
 
 _FLOATS = ("float", "double", "__half", "__nv_bfloat16")
@@ -112,11 +114,17 @@ class EmulatedBackend(NumpyBackend):
     def fault_word(self, op: str, what: str) -> int:
         return self.faults.word(op, what)
 
-    def matmul(self, a: Any, b: Any, out: Any) -> None:
-        if is_half(a.dtype):  # summed in float32, as cuBLAS does
-            out[...] = np.matmul(a.astype("f4"), b.astype("f4"))
-        else:
-            np.matmul(a, b, out=out)
+    def product(self, call: Gemm, a: Operand, b: Operand, out: Operand) -> Callable[[list[Any]], None]:
+        """The way to compute out = a @ b in buffers."""
+
+        def run(buffers: list[Any]) -> None:
+            x, y, result = [self.view(buffers[o.slot], o.offset, o.shape, o.strides) for o in (a, b, out)]
+            if is_half(a.dtype):  # summed in float32, as cuBLAS does
+                result[...] = np.matmul(x.astype("f4"), y.astype("f4"))
+            else:
+                np.matmul(x, y, out=result)
+
+        return run
 
     def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
         """The way to launch an instance."""

@@ -14,7 +14,7 @@ WORDS = 4096
 
 
 class Faults:
-    """The words of one device, kept in `memory`, an int64 array of WORDS zeros that its kernels can write to."""
+    """The words of one device, kept in `memory`, an int64 array of zeros that its kernels can write to."""
 
     def __init__(self, memory: np.ndarray) -> None:
         self.memory = memory
@@ -22,22 +22,25 @@ class Faults:
         self._lock = threading.Lock()
 
     def word(self, op: str, what: str) -> int:
-        """The address of the word for one kind of fault. Past the last word, kinds share it."""
+        """The address of the word for one kind of fault. Kinds for which there is no room share the last one."""
         with self._lock:
-            number = self._kinds.setdefault((op, what), min(len(self._kinds), WORDS - 1))
+            last = len(self.memory) - 1
+            if (op, what) not in self._kinds and len(self._kinds) >= last:
+                op, what = "index", "indices must be in range"
+            number = self._kinds.setdefault((op, what), min(len(self._kinds), last))
         return int(self.memory.ctypes.data) + 8 * number
 
     def check(self, device: object) -> None:
-        """Raise IndexError for a fault that kernels found, and forget all; to be called once they are done."""
-        count = len(self._kinds)
-        if not count or not self.memory[:count].any():
+        """Raise IndexError for the faults that kernels found, and forget them; to be called once they are done."""
+        if not self._kinds or not self.memory[: len(self._kinds)].any():
             return
         with self._lock:
-            found = int(np.flatnonzero(self.memory[:count])[0])
-            index = (int(self.memory[found]) - 1) // 2
-            self.memory[:] = 0
-            op, what = next(kind for kind, number in self._kinds.items() if number == found)
+            found = [(n, f"[{op}] {what}") for (op, what), n in self._kinds.items() if self.memory[n]]
+            told = [f"{what}, got {(int(self.memory[n]) - 1) // 2}" for n, what in found]
+            self.memory[[n for n, _ in found]] = 0
+        if not told:
+            return  # another thread has raised it
         raise IndexError(
-            f"[{op}] {what}, got {index} (found on {device} by an operation before this one; results since then, "
-            "gradients included, are not to be used)"
+            f"{'; '.join(told)} (found on {device} by an operation before this one; results since then, gradients "
+            "included, are not to be used)"
         )

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..dtypes import is_floating
 from ..kernels import Declined
-from .plan import DeclineError, Operand, Plan, Planner, Runtime
+from .operand import Operand
+from .plan import DeclineError, Plan, Planner, Runtime
 from .program import Program, packaged
 from .signature import dtype_key
 
@@ -40,7 +41,7 @@ class Launcher:
     """
 
     def __init__(
-        self, plan: Callable[..., Any], program: Callable[[], Program], dtypes: Sequence[str], inplace: bool,
+        self, plan: Callable[..., Any], program: Callable[[], Program | None], dtypes: Sequence[str], inplace: bool,
         runtime: Sequence[str],
     ) -> None:  # fmt: skip
         self.plan, self.program, self.dtypes = plan, program, frozenset(dtypes)
@@ -97,20 +98,21 @@ class PlanCache:
 
 
 def launcher(
-    source: str,
+    source: str | None,
     *,
     dtypes: Sequence[str] = FLOATS,
     names: Sequence[str] = (),
     inplace: bool = False,
     runtime: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a function the launcher of the computation of its name, or of `names`; `source` is a file of kernels/cuda.
+    """Make a function the launcher of the computation of its name, or of `names`.
 
+    `source` is a file of kernels/cuda, or None for a computation that needs nothing but BLAS.
     The function gets a Planner, Operands for the body's arrays, and the body's statics.
     """
 
     def register(plan: Callable[..., Any]) -> Callable[..., Any]:
-        made = Launcher(plan, lambda: packaged(source), dtypes, inplace, runtime)
+        made = Launcher(plan, lambda: packaged(source) if source else None, dtypes, inplace, runtime)
         for name in names or (plan.__name__,):
             if name in LAUNCHERS:
                 raise ValueError(f"there is already a launcher for {name!r}")

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..dtypes import as_dtype, is_floating
+from .blas import gemm
+from .operand import Operand, strides_of
 from .program import Program
 from .signature import C_TYPES, Parameter, SignatureError, dtype_key, struct_dtype
 
@@ -68,107 +70,24 @@ class Struct:
         self.name, self.fields = name, fields
 
 
-class Operand:
-    """An array that is yet to come: buffer number `slot`, seen from `offset` bytes on in a shape and strides."""
-
-    __slots__ = ("address_aligned", "dtype", "offset", "shape", "slot", "strides")
-
-    def __init__(
-        self, slot: int, shape: Sequence[int], dtype: np.dtype, strides: Sequence[int], offset: int = 0,
-        address_aligned: bool = True,
-    ) -> None:  # fmt: skip
-        self.slot, self.offset, self.dtype = slot, offset, dtype
-        self.shape, self.strides, self.address_aligned = tuple(shape), tuple(strides), address_aligned
-
-    ndim = property(lambda self: len(self.shape))
-    size = property(lambda self: math.prod(self.shape))
-    itemsize = property(lambda self: self.dtype.itemsize)
-    nbytes = property(lambda self: self.size * self.itemsize)
-    aligned = property(lambda self: self.address_aligned and self.offset % 16 == 0)
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """The axes from the widest stride to the narrowest."""
-        return tuple(sorted(range(self.ndim), key=lambda a: (-abs(self.strides[a]), a)))
-
-    @property
-    def is_c(self) -> bool:
-        """Whether memory is contiguous in C order."""
-        return self._is_like(strides_of(self.shape, self.itemsize))
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether memory is contiguous in some order of the axes."""
-        return self._is_like(strides_of(self.shape, self.itemsize, self._long_order()))
-
-    def _long_order(self) -> tuple[int, ...]:
-        """`order`, with axes of size 1, whose strides mean nothing, in front."""
-        return tuple(sorted(self.order, key=lambda a: self.shape[a] > 1))
-
-    def _is_like(self, strides: Sequence[int]) -> bool:
-        if self.size == 0:
-            return True
-        return all([s == t for n, s, t in zip(self.shape, self.strides, strides, strict=True) if n > 1])
-
-    def has_layout_of(self, other: Operand) -> bool:
-        """Whether both have one shape and, as far as it matters, the same strides in elements."""
-        strides = [s // other.itemsize * self.itemsize for s in other.strides]
-        return self.shape == other.shape and self._is_like(strides)
-
-    def view(self, shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> Operand:
-        """The same memory, `offset` bytes further on, in another shape and strides (bytes)."""
-        return Operand(self.slot, shape, self.dtype, strides, self.offset + offset, self.address_aligned)
-
-    def reshape(self, *shape: int) -> Operand:
-        """Another shape of C-contiguous memory."""
-        if -1 in shape:
-            known = math.prod([n for n in shape if n != -1])
-            shape = tuple([self.size // known if n == -1 else n for n in shape])
-        if not self.is_c or math.prod(shape) != self.size:
-            raise ValueError(f"cannot see {self} as {shape}")
-        return self.view(shape, strides_of(shape, self.itemsize))
-
-    def transpose(self, *axes: int) -> Operand:
-        return self.view([self.shape[a] for a in axes], [self.strides[a] for a in axes])
-
-    def __getitem__(self, index: Any) -> Operand:
-        index = index if isinstance(index, tuple) else (index,)
-        shape, strides, offset = [], [], 0
-        for axis, (n, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
-            i = index[axis] if axis < len(index) else slice(None)
-            if isinstance(i, slice):
-                start, stop, step = i.indices(n)
-                shape.append(len(range(start, stop, step)))
-                strides.append(stride * step)
-                offset += start * stride if shape[-1] else 0
-            else:
-                offset += (i % n) * stride
-        return self.view(shape, strides, offset)
-
-    def __repr__(self) -> str:
-        return f"{self.shape} {self.dtype} with strides {self.strides}"
-
-
-def strides_of(shape: Sequence[int], itemsize: int, order: Sequence[int] | None = None) -> tuple[int, ...]:
-    """The strides in bytes of contiguous memory, `order` naming the axes from the widest stride to the narrowest."""
-    strides, step = [0] * len(shape), itemsize
-    for axis in reversed(range(len(shape)) if order is None else order):
-        strides[axis] = step
-        step *= max(shape[axis], 1)
-    return tuple(strides)
-
-
 class Planner:
     """What a launcher asks for, recorded. `name` is the computation's, `backend` says what the device can do."""
 
-    def __init__(self, name: str, program: Program, backend: Any, inputs: int, inplace: bool) -> None:
-        self.name, self.program, self.backend, self.inputs, self.inplace = name, program, backend, inputs, inplace
+    def __init__(self, name: str, program: Program | None, backend: Any, inputs: int, inplace: bool) -> None:
+        self.name, self._program, self.backend, self.inputs, self.inplace = name, program, backend, inputs, inplace
         self.multiprocessors: int = backend.multiprocessors
         self.shared_limit = SHARED
         self.shared_optin: int = backend.shared_optin
         self.max_blocks: int = backend.max_blocks
         self.slots = inputs
         self.steps: list[Callable[[list[Any], dict[str, Any]], None]] = []
+
+    @property
+    def program(self) -> Program:
+        """The source whose kernels are launched."""
+        if self._program is None:
+            raise LaunchError(f"[{self.name}] its launcher names no source of kernels")
+        return self._program
 
     # -- declining ------------------------------------------------------------------------------------------------
 
@@ -198,8 +117,13 @@ class Planner:
 
     def zeros(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Operand:
         out = self.empty(shape, dtype, order)
-        self.steps.append(lambda buffers, _: buffers[out.slot].fill(0))
+        self.fill(out, 0)
         return out
+
+    def fill(self, x: Operand, value: float) -> None:
+        """Set all elements."""
+        fetch = self._fetch(x)
+        self.steps.append(lambda buffers, _: fetch(buffers).fill(value))
 
     def copy(self, target: Operand, source: Operand) -> None:
         """Copy elements, between any layouts and dtypes."""
@@ -269,9 +193,18 @@ class Planner:
         self.steps.append(lambda buffers, _: function(backend.module, *[f(buffers) for f in fetch]))
 
     def matmul(self, a: Operand, b: Operand, out: Operand) -> None:
-        """out = a @ b, of two or three dimensions, by BLAS."""
-        fetch, backend = [self._fetch(x) for x in (a, b, out)], self.backend
-        self.steps.append(lambda buffers, _: backend.matmul(*[f(buffers) for f in fetch]))
+        """out = a @ b by BLAS, of matrices or batches of them, (n, k) @ (k, m) or with a first axis in all three.
+
+        Rows or columns must be contiguous. Sums are in float32 or wider; out may be float32 where a and b are 16-bit.
+        """
+        call = gemm(a, b, out)
+        if not out.size:
+            return
+        if not a.size:
+            self.fill(out, 0)
+            return
+        run = self.backend.product(call, a, b, out)
+        self.steps.append(lambda buffers, _: run(buffers))
 
     def launch(
         self,

@@ -1,6 +1,6 @@
 """gradflow's launchers, one module per family of kernels. Importing this registers them."""
 
-from . import activation, bias, channel_sum, conv, cross_entropy, index, norm, optim, pool, random, softmax
+from . import activation, bias, channel_sum, conv, cross_entropy, index, matmul, norm, optim, pool, random, softmax
 
 __all__ = [
     "activation",
@@ -9,6 +9,7 @@ __all__ = [
     "conv",
     "cross_entropy",
     "index",
+    "matmul",
     "norm",
     "optim",
     "pool",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ...dtypes import is_floating
 from ..launcher import launcher
-from ..plan import Operand, Planner
+from ..operand import Operand
+from ..plan import Planner
 
 FUNCTORS = {
     "sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "silu": "Silu", "gelu": "Gelu", "gelu_tanh": "GeluTanh",
@@ -22,9 +24,10 @@ def full_width(*xs: Operand) -> int:
     return 16 // xs[0].itemsize if all([x.aligned for x in xs]) else 1
 
 
-@launcher("activation.cu", names=("sigmoid", "silu", "gelu", "normal_cdf"))
+@launcher("activation.cu", names=("sigmoid", "tanh", "relu", "silu", "gelu", "normal_cdf"))
 def activation(plan: Planner, x: Operand, **static: str) -> Operand:
     """y = f(x)."""
+    plan.require(is_floating(x.dtype), f"dtype {x.dtype}")  # relu takes integers as well
     made = functor(plan, plan.name, **static)
     x = plan.dense(x)
     y = plan.empty_like(x)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ...dtypes import is_floating
 from ..launcher import launcher
-from ..plan import Operand, Planner
+from ..operand import Operand
+from ..plan import Planner
 from .activation import FUNCTORS
 from .channel_sum import channels_of, reduce_channels, width_of
 
@@ -27,7 +28,7 @@ def forward(plan: Planner, x: Operand, bias: Operand, *, axis: int, activation: 
     _, channels, inner = channels_of(x, axis)
     plan.require(inner < 2**31, "2**31 elements of a channel or more")
     last = inner == 1
-    n = width_of(channels if last else inner, x, y)
+    n = width_of(channels, x, y, bias) if last else width_of(inner, x, y)
     plan.launch(
         "bias_forward", [made, x.dtype, plan.index_type(x), n, last], x, bias, y, x.size, plan.fast_div(inner),
         plan.fast_div(channels), threads=x.size // n,

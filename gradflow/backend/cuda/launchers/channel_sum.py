@@ -7,7 +7,8 @@ from typing import Any
 
 from ...dtypes import is_floating
 from ..launcher import launcher
-from ..plan import BLOCK, MAX_GRID, Operand, Planner
+from ..operand import Operand
+from ..plan import BLOCK, MAX_GRID, Planner
 from .activation import full_width
 
 PLANE = 32

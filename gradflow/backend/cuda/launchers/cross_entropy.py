@@ -6,7 +6,8 @@ from math import gcd
 from typing import Any
 
 from ..launcher import launcher
-from ..plan import Operand, Planner
+from ..operand import Operand
+from ..plan import Planner
 from .softmax import launch_rows
 
 LABELS = ("int64", "int32", "uint8")
@@ -40,7 +41,7 @@ def softmax_cross_entropy(
     loss = plan.empty((rows,), x.dtype)
     dx = plan.empty(x.shape, x.dtype) if residual else None
     launch_rows(
-        plan, "cross_entropy", [x.dtype, target.dtype], [], [x], dx, x, target, weight, loss, dx, rows, n,
+        plan, "cross_entropy", [x.dtype, target.dtype], [x], dx, x, target, weight, loss, dx, rows, n,
         ignore_index, 1.0 - label_smoothing, label_smoothing / n,
         plan.fault("cross_entropy", f"class indices must be in [0, {n})"),
     )  # fmt: skip
@@ -58,7 +59,7 @@ def softmax_cross_entropy_probabilities(
     loss = plan.empty((rows,), x.dtype)
     dx = plan.empty(x.shape, x.dtype) if residual else None
     launch_rows(
-        plan, "cross_entropy_probabilities", [x.dtype], [], [x, target], dx, x, target, weight, loss, dx, rows, n,
+        plan, "cross_entropy_probabilities", [x.dtype], [x, target], dx, x, target, weight, loss, dx, rows, n,
         1.0 - label_smoothing, label_smoothing / n,
     )  # fmt: skip
     return _done(loss, dx)
@@ -78,7 +79,7 @@ def cross_entropy_scale(plan: Planner, g: Operand, saved: Operand, target: Opera
     return dx
 
 
-ROWS = 1 << 15
+ROWS = 1 << 13
 """Rows up to which one block makes the mean by itself."""
 
 

@@ -10,12 +10,17 @@ from numpy import broadcast_shapes
 
 from ...dtypes import is_floating
 from ..launcher import launcher
-from ..plan import Operand, Planner
+from ..operand import Operand
+from ..plan import Planner
 from .cross_entropy import LABELS
 
 
 def _indices(plan: Planner, index: Operand) -> Operand:
     return plan.contiguous(index if index.dtype.name in LABELS else plan.cast(index, "i8"))
+
+
+THREADS = 1 << 16
+"""How many threads keep a large GPU busy."""
 
 
 @launcher("index.cu")
@@ -60,8 +65,9 @@ def _scatter_rows(
     g = plan.contiguous(g)
     keys, order = plan.empty((count,), "i4"), plan.empty((count,), "i8")
     plan.call(partial(_sort, n=n), index, keys, order)
-    length = min(max(1 << isqrt(count).bit_length(), 16), 1024)  # steps in a part and parts in a run: about as many
     vector = gcd(plan.vector_width(g, out), width)
+    # as long as leaves THREADS at work, but no longer than a run of all rows has parts
+    length = max(min(count * width // vector // THREADS, isqrt(count), 1024), 16)
     blocks = -(-count // length)
     parts = None if blocks == 1 else plan.empty((2 * blocks, width), "f8" if g.dtype.itemsize == 8 else "f4")
     left_out = -1 if skip is None else skip
@@ -80,10 +86,8 @@ def _scatter_rows(
 def _sort(np: Any, index: Any, keys: Any, order: Any, n: int) -> None:
     """Sort indices, those from the end counted from the start; equal ones stay in their order (CuPy's sort is stable,
     too, and takes no other)."""
-    flat = index.reshape(-1)
-    if flat.dtype.kind == "i":
-        flat = np.where(flat < 0, flat + n, flat)
-    flat = flat.astype("i4")
+    flat = index.reshape(-1).astype("i8", copy=False)  # a small dtype may not hold n
+    flat = np.where(flat < 0, flat + n, flat).astype("i4")
     order[...] = np.argsort(flat, kind="stable")
     np.take(flat, order, out=keys)
 
@@ -133,7 +137,8 @@ def _joined(plan: Planner, indices: tuple[Operand, ...], picked: tuple[int, ...]
 def _join(np: Any, joined: Any, *indices: Any, picked: tuple[int, ...]) -> None:
     total: Any = 0
     for index, n in zip(indices, picked, strict=True):
-        total = total * n + np.where(index < 0, index + n, index).astype("i8")
+        wide = index.astype("i8", copy=False)
+        total = total * n + np.where(wide < 0, wide + n, wide)
     joined[...] = total
 
 

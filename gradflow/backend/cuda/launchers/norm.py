@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from ..launcher import launcher
-from ..plan import BLOCK, WARP, Operand, Planner
+from ..operand import Operand
+from ..plan import BLOCK, INT_SIZE, WARP, Planner
 
 LANES = 64
 """Vectors of channels that a block takes side by side at most."""
@@ -22,9 +23,9 @@ class Walk:
 
     def __init__(self, plan: Planner, x: Operand, *others: Operand | None) -> None:
         """x, and operands and results of its shape that are to be walked along with it."""
-        plan.require(x.ndim >= 2 and x.size > 0, f"x is {x.shape}, not (N, C, ...) with any elements")
         self.plan, self.shape, channels = plan, x.shape, x.shape[1]
         self.plane = math.prod(x.shape[2:])
+        plan.require(self.plane < 2**31, "2**31 elements or more in a channel of an image")
         self.order = (0, *range(2, x.ndim), 1)
         self.planes = self.plane > 1 and (x.is_c or not x.transpose(*self.order).is_c)
         given = [self.laid_out(o) for o in (x, *others) if o is not None]
@@ -56,13 +57,19 @@ class Walk:
     def partial(self, kernel: str, *operands: Operand | None) -> tuple[Operand, int]:
         """The kernel's three partial results per channel and share of it, and how many shares there are."""
         grid = self.grid(8)
-        out = self.plan.empty((3, grid[1], self.shape[1]), accumulator(self.x))
-        self.plan.launch(kernel, self.template, *operands, out, *self.sizes, grid=grid, block=BLOCK)
+        out = self.plan.empty((3, self.shape[1], grid[1]), accumulator(self.x))
+        self.plan.launch(kernel, self.template, *operands, out, *self.sizes, grid=grid)
         return out, grid[1]
+
+    def finish(self, kernel: str, shares: int, *arguments: Any) -> None:
+        """A kernel that merges partial results, a team of threads a channel; `arguments` but for its last three."""
+        channels, team = self.shape[1], min(BLOCK, 1 << (shares - 1).bit_length())
+        blocks = -(-channels * team // BLOCK)
+        self.plan.launch(kernel, [self.x.dtype], *arguments, shares, channels, team, grid=(blocks,))
 
     def each(self, kernel: str, *arguments: Any) -> None:
         """A kernel that writes every element."""
-        self.plan.launch(kernel, self.template, *arguments, *self.sizes, grid=self.grid(2), block=BLOCK)
+        self.plan.launch(kernel, self.template, *arguments, *self.sizes, grid=self.grid(2))
 
 
 def _wide(length: int, *operands: Operand) -> bool:
@@ -83,16 +90,15 @@ def _dense(plan: Planner, *operands: Operand | None) -> list[Any]:
 def batch_norm(
     plan: Planner, x: Operand, weight: Operand | None, bias: Operand | None, *, eps: float
 ) -> tuple[Operand, ...]:
-    walk, channels = Walk(plan, x), x.shape[1]
+    channels = x.shape[1]
+    if not x.size:
+        return plan.empty_like(x), *[plan.zeros((channels,), x.dtype) for _ in range(2)]
+    walk = Walk(plan, x)
     weight, bias = _dense(plan, weight, bias)
     partial, shares = walk.partial("moments", walk.x)
     mean, var = [plan.empty((channels,), x.dtype) for _ in range(2)]
-    params = plan.empty((4, channels), accumulator(x))
-    first = walk.plane if walk.planes else 1
-    plan.launch(
-        "finish_moments", [x.dtype], partial, walk.x, weight, bias, mean, var, params, shares, channels, first, eps,
-        grid=(-(-channels // WARP),),
-    )  # fmt: skip
+    params, first = plan.empty((4, channels), accumulator(x)), walk.plane if walk.planes else 1
+    walk.finish("finish_moments", shares, partial, walk.x, weight, bias, mean, var, params, first, eps)
     y = walk.empty()
     walk.each("normalise", walk.x, params, y, plan.name == "batch_norm_relu")
     return y, mean, var
@@ -116,16 +122,16 @@ def batch_norm_backward(
     plan: Planner, g: Operand, x: Operand, y: Operand | None, weight: Operand | None, mean: Operand, var: Operand, *,
     eps: float,
 ) -> tuple[Operand, ...]:  # fmt: skip
-    walk, channels = Walk(plan, x, g, y), x.shape[1]
+    channels = x.shape[1]
+    if not x.size:
+        return plan.empty_like(x), *[plan.zeros((channels,), x.dtype) for _ in range(2)]
+    walk = Walk(plan, x, g, y)
     g, y = next(walk.others), next(walk.others, None)
     weight, mean, var = _dense(plan, weight, mean, var)
     partial, shares = walk.partial("cotangent_sums", g, walk.x, y, mean)
     dweight, dbias = [plan.empty((channels,), x.dtype) for _ in range(2)]
     params = plan.empty((3, channels), accumulator(x))
-    plan.launch(
-        "finish_sums", [x.dtype], partial, weight, var, dweight, dbias, params, shares, channels,
-        channels / x.size, eps, grid=(-(-channels // WARP),),
-    )  # fmt: skip
+    walk.finish("finish_sums", shares, partial, weight, var, dweight, dbias, params, channels / x.size, eps)
     dx = walk.empty()
     walk.each("input_cotangent", g, walk.x, y, mean, params, dx)
     return dx, dweight, dbias
@@ -133,15 +139,16 @@ def batch_norm_backward(
 
 @launcher("batch_norm.cu", inplace=True, runtime=("momentum",))
 def update_running(
-    plan: Planner, running_mean: Operand, running_var: Operand, mean: Operand, var: Operand, *, momentum: Any,
-    unbias: float,
+    plan: Planner, running_mean: Operand, running_var: Operand, mean: Operand, var: Operand, rate: Operand | None, *,
+    momentum: Any, unbias: float,
 ) -> None:  # fmt: skip
+    """`momentum` is a number, or where `rate` is given what that holds (), so that the host need not know it."""
     plan.require(running_mean.is_c and running_var.is_c, "running statistics that are not contiguous")
     plan.require(running_mean.dtype == running_var.dtype, "running statistics of two dtypes")
-    keep = momentum.map(lambda m: 1.0 - m)
+    rate = None if rate is None else plan.cast(rate, "f8")
     plan.launch(
-        "update_running", [running_mean.dtype, mean.dtype], *_dense(plan, mean, var), running_mean, running_var,
-        mean.size, keep, momentum, unbias, threads=mean.size,
+        "update_running", [running_mean.dtype, mean.dtype], *_dense(plan, mean, var), rate, running_mean, running_var,
+        mean.size, momentum, unbias, threads=mean.size,
     )  # fmt: skip
 
 
@@ -156,6 +163,7 @@ class Rows:
         given = [o for o in operands if o is not None]
         x = given[0]
         self.plan, self.size = plan, math.prod(x.shape[x.ndim - dims :])
+        plan.require(self.size < INT_SIZE, "rows of 2**31 elements or more")
         self.count, wide = x.size // self.size, _wide(self.size, *given)
         access = 16 if wide else x.itemsize
         self.vectors = self.size * x.itemsize // access

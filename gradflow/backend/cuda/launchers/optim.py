@@ -6,23 +6,33 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..launcher import launcher
-from ..plan import Operand, Planner, Struct
+from ..operand import Operand
+from ..plan import Planner, Struct
 
 CHUNK = 4096
 """Elements that a block takes at a time, as optimizer.cu has it."""
 
 CAPACITIES = (32, 72, 600)
-"""Parameters that a table may hold. Up to 72 fit the 4 KiB that kernel arguments always had, 600 the 32764 bytes they
-have since CUDA 12.1, on compute capability 7.0 and higher."""
+"""Parameters that a table may hold. Up to 72 fit the 4096 bytes that kernel arguments may always have, 600 the 32764
+bytes of `_large_arguments`."""
+
+
+def _large_arguments(backend: Any) -> bool:
+    """Whether kernel arguments may have 32764 bytes: since CUDA 12.1, on compute capability 7.0 and higher."""
+    cuda = getattr(getattr(backend, "module", None), "cuda", None)
+    if cuda is None:  # no GPU
+        return True
+    capability = int(cuda.Device(backend.device.index).compute_capability)
+    return cuda.nvrtc.getVersion() >= (12, 1) and cuda.runtime.driverGetVersion() >= 12010 and capability >= 70
 
 
 def _tables(plan: Planner, arrays: int, operands: tuple[Operand, ...]) -> Iterator[tuple[Struct, list[Any], int]]:
     """(table, template arguments, chunks) of each launch, for operands sorted by kind: values, gradients, state."""
     n = len(operands) // arrays
-    ready = [
-        each for each in [_together(plan, *operands[i::n]) for i in range(n)] if each[0].size
-    ]  # fmt: skip
-    capacity = next((c for c in CAPACITIES if c >= len(ready)), CAPACITIES[-1])
+    together = [_together(plan, *operands[i::n]) for i in range(n)]
+    ready = [each for each in together if each[0].size]
+    capacities = CAPACITIES if _large_arguments(plan.backend) else CAPACITIES[:-1]
+    capacity = next((c for c in capacities if c >= len(ready)), capacities[-1])
     for start in range(0, len(ready), capacity):
         part = ready[start : start + capacity]
         sizes = [each[0].size for each in part]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...dtypes import is_floating
 from ..launcher import launcher
-from ..plan import INT_SIZE, Operand, Planner, Struct
+from ..operand import Operand
+from ..plan import INT_SIZE, Planner, Struct
 
 Pair = tuple[int, int]
-LARGE = 32
-"""Elements of a window from which on several threads share it."""
+LARGE, HUGE = 32, 4096
+"""Elements of a window from which on some threads share it, and all of a block."""
 
 
-def _laid_out(plan: Planner, x: Operand) -> tuple[Operand, bool]:
-    """x (N, C, H, W) in channels-last memory (True) or in C order, copied where it is neither."""
-    plan.require(x.ndim == 4 and is_floating(x.dtype), f"x is {x.ndim}-D {x.dtype}, not a 4-D float")
-    last = x.strides[1] < x.strides[3] or x.transpose(0, 2, 3, 1).is_c
-    return (plan.channels_last(x) if last else plan.contiguous(x)), last
+def _is_last(x: Operand) -> bool:
+    """Whether x (N, C, H, W) is to be taken in channels-last memory rather than in C order."""
+    return x.strides[1] < x.strides[3] or x.transpose(0, 2, 3, 1).is_c
+
+
+def _laid_out(plan: Planner, last: bool, *xs: Operand) -> list[Operand]:
+    """The first of which holds floats, in channels-last memory or in C order, copied where they are not."""
+    plan.require(is_floating(xs[0].dtype), f"an operand of dtype {xs[0].dtype}")
+    return [plan.channels_last(x) if last else plan.contiguous(x) for x in xs]
 
 
 def _new(plan: Planner, shape: tuple[int, ...], dtype: Any, last: bool) -> Operand:
@@ -49,10 +55,9 @@ def _taps(
 
 
 def _channels(plan: Planner, *parts: Operand) -> tuple[int, Struct]:
-    """Channels that a thread takes in one access, 16 bytes or one, and the groups of so many."""
+    """Channels that a thread takes in one access of up to 16 bytes, and the groups of so many."""
     channels, width = parts[0].shape[3], 16 // max([x.itemsize for x in parts])
-    if channels % width or not all([x.aligned for x in parts]):
-        width = 1
+    width = math.gcd(channels, width) if all([x.aligned for x in parts]) else 1
     return width, plan.fast_div(channels // width)
 
 
@@ -60,8 +65,8 @@ def _channels(plan: Planner, *parts: Operand) -> tuple[int, Struct]:
 def max_pool2d(
     plan: Planner, x: Operand, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair
 ) -> tuple[Operand, Operand]:
-    x, last = _laid_out(plan, x)
-    shape = (*x.shape[:2], *out)
+    last = _is_last(x)
+    [x], shape = _laid_out(plan, last, x), (*x.shape[:2], *out)
     y = _new(plan, shape, x.dtype, last)
     where = _new(plan, shape, "u1" if kernel[0] * kernel[1] <= 256 else "i4", last)
     side = kernel[0] if kernel in ((2, 2), (3, 3)) else 0
@@ -79,8 +84,8 @@ def pool_place(
     plan: Planner, g: Operand, where: Operand, *, x_shape: tuple[int, ...], kernel: Pair, stride: Pair, padding: Pair,
     dilation: Pair, out: Pair,
 ) -> Operand:  # fmt: skip
-    g, last = _laid_out(plan, g)
-    where = plan.channels_last(where) if last else plan.contiguous(where)
+    last = _is_last(where)  # as the images were: g may come in another layout, from where the images were flattened
+    g, where = _laid_out(plan, last, g, where)
     dx = _new(plan, x_shape, g.dtype, last)
     for a, b, c in _parts(plan, last, g, where, dx):
         rows, cols = _taps(plan, x_shape[2:], out, kernel, stride, padding, dilation)
@@ -94,8 +99,8 @@ def pool_place(
 def pool_pick(
     plan: Planner, x: Operand, where: Operand, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair
 ) -> Operand:
-    x, last = _laid_out(plan, x)
-    where = plan.channels_last(where) if last else plan.contiguous(where)
+    last = _is_last(where)
+    x, where = _laid_out(plan, last, x, where)
     y = _new(plan, where.shape, x.dtype, last)
     across = plan.fast_div(kernel[1])
     for a, b, c in _parts(plan, last, x, where, y):
@@ -125,18 +130,20 @@ def _divisor(size: Pair, rows: Any, cols: Any, divisor: int | None, padding: boo
 
 @launcher("pool.cu")
 def avg_pool2d(plan: Planner, x: Operand, *, rows: Any, cols: Any, divisor: int | None, padding: bool) -> Operand:
-    x, last = _laid_out(plan, x)
+    last = _is_last(x)
+    [x] = _laid_out(plan, last, x)
     y, size = _new(plan, (*x.shape[:2], rows.windows, cols.windows), x.dtype, last), (x.shape[2], x.shape[3])
     for a, b in _parts(plan, last, x, y):
         walks = [_walk(plan, walk, n) for walk, n in zip((rows, cols), size, strict=True)]
         by = _divisor(size, rows, cols, divisor, padding)
-        if max(rows.lengths(size[0], False)) * max(cols.lengths(size[1], False)) < LARGE:
+        area = max(rows.lengths(size[0], False)) * max(cols.lengths(size[1], False))
+        if area < LARGE:
             width, channels = _channels(plan, a, b)
             n = b.size // width
             plan.launch("avg_pool2d", [x.dtype, width], a, b, *walks, channels, by, padding, n, threads=n)
             continue
         pixels, count = b.size // b.shape[3], b.shape[3]
-        lanes, team = (32, 8) if count >= 16 else (1, 32)
+        lanes, team = (32, 8) if count >= 16 else (1, 32 if area < HUGE else 256)
         groups = -(-count // lanes)
         plan.launch(
             "avg_pool2d_large", [x.dtype, lanes, team], a, b, *walks, plan.fast_div(groups), count, by, padding,
@@ -149,9 +156,9 @@ def avg_pool2d(plan: Planner, x: Operand, *, rows: Any, cols: Any, divisor: int 
 def avg_pool2d_backward(
     plan: Planner, g: Operand, *, x_shape: tuple[int, ...], rows: Any, cols: Any, divisor: int | None, padding: bool
 ) -> Operand:
-    g, last = _laid_out(plan, g)
-    dx, size = _new(plan, x_shape, g.dtype, last), (x_shape[2], x_shape[3])
-    for a, b in _parts(plan, last, g, dx):
+    [g], size = _laid_out(plan, True, g), (x_shape[2], x_shape[3])  # channels last, as convolutions take cotangents
+    dx = _new(plan, x_shape, g.dtype, True)
+    for a, b in _parts(plan, True, g, dx):
         walks = [_walk(plan, walk, n) for walk, n in zip((rows, cols), size, strict=True)]
         width, channels = _channels(plan, a, b)
         n, by = b.size // width, _divisor(size, rows, cols, divisor, padding)

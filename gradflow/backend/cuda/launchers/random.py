@@ -9,7 +9,8 @@ import numpy as np
 
 from ...dtypes import is_floating
 from ..launcher import FLOATS, launcher
-from ..plan import BLOCK, INT_SIZE, Operand, Planner
+from ..operand import Operand
+from ..plan import BLOCK, INT_SIZE, Planner
 from ..signature import dtype_key
 from .activation import full_width
 
@@ -64,10 +65,13 @@ def dropout(
     limit, scale = round(p * 2**32), 1.0 / (1.0 - p) if p < 1.0 else 0.0
     if _is_channels_last(x) and x.shape == mask_shape and x.size < INT_SIZE:
         y = plan.empty_like(x)
-        divisors = (plan.fast_div(x.shape[1]), plan.fast_div(x.shape[2] * x.shape[3]))
+        images, channels, pixels = x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
+        groups = -(-pixels // 8)
+        threads = images * channels * groups
         plan.launch(
-            "dropout_channels_last", [x.dtype], x, y, x.size, *divisors, key[0], key[1], limit, scale, threads=x.size
-        )
+            "dropout_channels_last", [x.dtype], x, y, threads, plan.fast_div(channels), plan.fast_div(groups), pixels,
+            key[0], key[1], limit, scale, threads=threads,
+        )  # fmt: skip
         return (y, None) if residual else y
     x = plan.contiguous(x)
     y = plan.empty_like(x)

@@ -7,7 +7,8 @@ from math import gcd
 from typing import Any
 
 from ..launcher import launcher
-from ..plan import Operand, Planner
+from ..operand import Operand
+from ..plan import INT_SIZE, WARP, Planner
 
 HELD = 1024
 """Values of a row that a warp keeps in registers; a longer row is a block's work."""
@@ -30,16 +31,28 @@ def as_rows(plan: Planner, axis: int, *xs: Operand) -> tuple[list[Operand], tupl
     return [plan.contiguous(x.transpose(*order)).reshape(*shape) for x in xs], order
 
 
+def in_columns(axis: int, *xs: Operand) -> tuple[int, int, int] | None:
+    """(columns, n, inner) of operands (outer, n, inner) in one dense layout, n along `axis`, where a thread for each
+    column is better than a copy: neighbours in memory are many, and columns more than what each is long."""
+    first = xs[0]
+    if first.ndim == 0 or first.size == 0 or not first.is_dense:
+        return None
+    if not all([x.dtype == first.dtype and x.has_layout_of(first) for x in xs]):
+        return None
+    n = first.shape[axis]
+    columns, inner = first.size // n, first.strides[axis] // first.itemsize
+    return (columns, n, inner) if n <= columns and WARP <= inner < INT_SIZE else None
+
+
 def launch_rows(
-    plan: Planner, kernel: str, before: Sequence[Any], after: Sequence[Any], held: Sequence[Operand],
-    written: Operand | None, *arguments: Any,
+    plan: Planner, kernel: str, types: Sequence[Any], held: Sequence[Operand], written: Operand | None, *arguments: Any
 ) -> None:  # fmt: skip
     """Launch the version of a kernel that suits the length of the rows that it holds.
 
-    The versions are KERNEL_lanes<before, N, LANES, PER, after> and KERNEL_block<before, N, CACHED, after>.
+    The versions are KERNEL_lanes<types, N, LANES, PER> and KERNEL_block<types, N, CACHED>.
     """
     (rows, n), inputs = held[0].shape, len(held)
-    plan.require(n < 2**31, "rows of 2**31 elements or more")
+    plan.require(n < INT_SIZE, f"rows of {INT_SIZE} elements or more")
     if rows * n == 0:
         return
     width = gcd(plan.vector_width(*held, *([] if written is None else [written])), n)
@@ -48,13 +61,13 @@ def launch_rows(
         lanes = min(32, _power_of_two(vectors))
         each = _power_of_two(-(-vectors // lanes))
         plan.launch(
-            f"{kernel}_lanes", [*before, width, lanes, each, *after], *arguments, threads=rows * lanes, block=128
+            f"{kernel}_lanes", [*types, width, lanes, each], *arguments, threads=rows * lanes, block=128
         )  # fmt: skip
         return
     shared = SCRATCH + inputs * n * held[0].itemsize
     cached = shared <= plan.shared_optin
     plan.launch(
-        f"{kernel}_block", [*before, width, int(cached), *after], *arguments, grid=(min(rows, plan.max_blocks),),
+        f"{kernel}_block", [*types, width, int(cached)], *arguments, grid=(min(rows, plan.max_blocks),),
         block=256 if shared <= 48 << 10 else 512 if shared <= 100 << 10 else 1024,
         shared=shared if cached else SCRATCH,
     )  # fmt: skip
@@ -67,17 +80,27 @@ def _power_of_two(n: int) -> int:
 
 @launcher("softmax.cu", names=("softmax", "log_softmax"))
 def softmax(plan: Planner, x: Operand, *, axis: int) -> Operand:
+    log_of = plan.name == "log_softmax"
+    if columns := in_columns(axis, x):
+        y = plan.empty_like(x)
+        plan.launch("softmax_columns", [x.dtype, plan.index_type(x)], x, y, *columns, log_of, threads=columns[0])
+        return y
     (rows,), order = as_rows(plan, axis, x)
     y = plan.empty(x.shape, x.dtype, order)
-    log = int(plan.name == "log_softmax")
-    launch_rows(plan, "softmax", [x.dtype], [log], [rows], y, rows, y, *rows.shape)
+    launch_rows(plan, "softmax", [x.dtype], [rows], y, rows, y, *rows.shape, log_of)
     return y
 
 
 @launcher("softmax.cu", names=("softmax_backward", "log_softmax_backward"))
 def softmax_backward(plan: Planner, g: Operand, y: Operand, *, axis: int) -> Operand:
+    log_of = plan.name == "log_softmax_backward"
+    if columns := in_columns(axis, y, g):
+        dx = plan.empty_like(y)
+        plan.launch(
+            "softmax_backward_columns", [y.dtype, plan.index_type(y)], g, y, dx, *columns, log_of, threads=columns[0]
+        )
+        return dx
     (y_rows, g_rows), order = as_rows(plan, axis, y, g)
     dx = plan.empty(y.shape, y.dtype, order)
-    log = int(plan.name == "log_softmax_backward")
-    launch_rows(plan, "softmax_backward", [y.dtype], [log], [g_rows, y_rows], dx, g_rows, y_rows, dx, *y_rows.shape)
+    launch_rows(plan, "softmax_backward", [y.dtype], [g_rows, y_rows], dx, g_rows, y_rows, dx, *y_rows.shape, log_of)
     return dx
