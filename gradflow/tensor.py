@@ -12,7 +12,7 @@ from . import functions as F
 from .autograd import api
 from .autograd.primitive import BIND
 from .autograd.tape import MAIN, Node
-from .autograd.value import TransformError, Value, backend_under, make, set_tensor_class, unwrap
+from .autograd.value import TransformError, Value, backend_under, host_array, make, set_tensor_class, unwrap
 from .backend.base import Device
 from .backend.device import DeviceLike, parse_device
 from .backend.dtypes import as_dtype, is_floating
@@ -110,22 +110,9 @@ class Tensor(InPlace, Value):
 
     # -- to and from elsewhere ----------------------------------------------------------------------------------------
 
-    def _plain(self, what: str) -> Any:
-        """The raw array, for use outside of gradflow; inside transforms only where there is one array to speak of."""
-        value: Any = self
-        while isinstance(value, Value):
-            if value.level.hides_axis:
-                raise TransformError(
-                    f"[{what}] a value that vmap maps over has no single value; use where() instead of if, and keep "
-                    f"{what} outside of vmap"
-                )
-            value = value.inner
-        return value
-
     def numpy(self) -> np.ndarray:
         """A copy on the host, as a NumPy array."""
-        array = self._plain("numpy")
-        return backend_under(array).to_host(array)
+        return host_array(self, "numpy")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.level is not MAIN:
@@ -141,7 +128,7 @@ class Tensor(InPlace, Value):
         """The one element, as a Python number."""
         if self.size_ != 1:
             raise ValueError(f"[item] needs a tensor of one element, got shape {tuple(self.shape)}")
-        return self._plain("item").item()
+        return host_array(self, "item").item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers."""
@@ -304,14 +291,15 @@ class Tensor(InPlace, Value):
         return iter([self[i] for i in range(len(self))])
 
     def __contains__(self, item: Any) -> Any:
-        return np.any(self._plain("in") == unwrap(item)).item()
+        other = host_array(item, "in") if isinstance(item, Tensor) else item
+        return np.any(host_array(self, "in") == other).item()
 
     def __bool__(self) -> Any:
         if self.size_ != 1:
             raise ValueError(
                 f"[bool] a tensor of shape {tuple(self.shape)} is ambiguous as one truth value; use .any() or .all()"
             )
-        return self._plain("bool").item() != 0
+        return host_array(self, "bool").item() != 0
 
     def __float__(self) -> Any:
         return np.float64(self.item()).item()

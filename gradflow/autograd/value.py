@@ -164,6 +164,22 @@ def backend_under(value: Any) -> Backend:
     return backend_of(unwrap(value))
 
 
+def host_array(value: Value, what: str) -> np.ndarray:
+    """A copy of the array on the host, for use outside of gradflow; this is also when a device tells of its faults.
+
+    `what` is who asks. Raises TransformError where a transform hides that there are many arrays.
+    """
+    below: Any = value
+    while isinstance(below, Value):
+        if below.level.hides_axis:
+            raise TransformError(
+                f"[{what}] a value that vmap maps over has no single value; use where() instead of if, and keep "
+                f"{what} outside of vmap"
+            )
+        below = below.inner
+    return backend_of(below).to_host(below)
+
+
 def device_under(value: Any) -> Device:
     return backend_under(value).device
 

@@ -55,6 +55,15 @@ def test_an_index_out_of_range_is_told_with_the_ops_name(put: Callable[..., Any]
     assert np.isfinite(g.numpy()).all()
 
 
+@pytest.mark.parametrize(
+    "look", [float, bool, repr, gf.Tensor.item, gf.Tensor.tolist, gf.Tensor.cpu], ids=lambda f: f.__name__
+)
+def test_any_look_at_a_value_tells(put: Callable[..., Any], look: Callable[..., Any]) -> None:
+    loss = F.cross_entropy(put(np.ones((2, 3))), put([1, 7]))
+    with pytest.raises(IndexError, match=r"\[cross_entropy\] class indices must be in \[0, 3\), got 7"):
+        look(loss)
+
+
 @pytest.mark.parametrize("bad", [-1, 3])
 def test_one_hot_tells_of_a_class_out_of_range(put: Callable[..., Any], bad: int) -> None:
     y = F.one_hot(put([0, bad]), 3)
