@@ -57,6 +57,9 @@ def run(book: Book) -> None:
                 book.add("Copies, device to device", {**cells, "remark": timed.error or ""})
         size = 32 if book.small else 8192
         for dtype in dtypes_here(*DTYPES):
+            if book.left() < 3:
+                book.leave_out(f"products in {dtype}")
+                continue
             options = {"what": "matmul", "size": size, "dtype": dtype}
             entries = [Entry(lib, lib, module, options) for lib in ("gradflow", "torch")]
             for label, timed in duel.run(f"matmul {dtype}", entries, 0.5, tolerant=dtype != "float32").items():

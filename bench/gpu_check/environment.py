@@ -36,6 +36,8 @@ def run(book: Book) -> None:
     found = {name: _version(name) for name in PACKAGES}
     book.row("", what="packages", value=", ".join([f"{name} {v}" for name, v in found.items() if v]))
     book.row("", what="machine", value=f"{cpu_model()}, {cores()} cores, {platform.system()} {platform.release()}")
+    if not found["ml_dtypes"]:
+        book.note("ml_dtypes is not installed, and nothing is tried in bfloat16.")
     if book.device == "cuda":
         cuda = diagnose_cuda()
         if not cuda.ok:

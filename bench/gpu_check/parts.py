@@ -17,13 +17,13 @@ class Part:
 
 PARTS = (
     Part("environment", "Environment", "bench.gpu_check.environment", 15),
-    Part("ceilings", "Ceilings: copies and matrix products", "bench.gpu_check.ceilings", 20),
+    Part("ceilings", "Ceilings: copies and matrix products", "bench.gpu_check.ceilings", 25),
     Part("tests", "Test suite", "bench.gpu_check.suite", 135),
-    Part("sanitizer", "compute-sanitizer", "bench.gpu_check.sanitizer", 75),
-    Part("audit", "Parity audit", "bench.gpu_check.audits", 30),
+    Part("sanitizer", "compute-sanitizer", "bench.gpu_check.sanitizer", 70),
+    Part("audit", "Parity audit", "bench.gpu_check.audits", 40),
     Part("kernels", "Kernels against a copy and against PyTorch", "bench.gpu_check.kernels", 75),
-    Part("convolutions", "Convolutions against PyTorch", "bench.gpu_check.convolutions", 60),
-    Part("steps", "Training steps against PyTorch", "bench.gpu_check.steps", 95),
+    Part("convolutions", "Convolutions against PyTorch", "bench.gpu_check.convolutions", 55),
+    Part("steps", "Training steps against PyTorch", "bench.gpu_check.steps", 90),
     Part("fashion", "Fashion-MNIST: time to 91.5 %", "bench.gpu_check.fashion", 25),
 )
 BUDGET = sum([part.budget for part in PARTS])

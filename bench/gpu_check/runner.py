@@ -132,9 +132,11 @@ def written(file: Path) -> dict[str, Any]:
 
 
 def environ() -> dict[str, str]:
-    """This process's environment with the checkout on Python's path."""
+    """This process's environment with the checkout on Python's path, and a place for what CuPy compiles."""
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
+    home = os.path.expanduser("~")  # where CuPy keeps it, and cannot be imported if that fails
+    cache = {} if os.access(home, os.W_OK) else {"CUPY_CACHE_DIR": os.path.join(tempfile.gettempdir(), "cupy")}
+    return {**cache, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
 
 
 def gpu_name(result: dict[str, Any]) -> str | None:

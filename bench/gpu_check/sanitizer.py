@@ -12,12 +12,14 @@ from pathlib import Path
 from .book import Book, Skip
 from .suite import processes, pytest
 
-TOOLS = ("memcheck", "racecheck")
+TOOLS = {"memcheck": ("--report-api-errors", "no"), "racecheck": ()}
+"""The tools and their own options; CuPy asks of the driver what it may refuse, which is no error."""
+
 FOLDERS = ("/usr/local/cuda/bin", "/usr/local/cuda/compute-sanitizer", "/opt/cuda/bin")
 ONE = re.compile(r"^={9} (Invalid|Misaligned|Error|Warning|Potential|Uninitialized|Barrier|Race|.*hazard detected)")
 SUMMARY = re.compile(r"^={9} (?:ERROR|RACECHECK) SUMMARY: (.*)$", re.MULTILINE)
 CLEAN = re.compile(r"0 (errors|hazards)")
-PROCESSES = 4
+PROCESSES = 8
 TESTS = ("tests/kernels/test_kernels.py", "-k", "test_kernel_is_the_array_code and (f4 or bfloat16)")
 REHEARSAL = ("tests/backend/test_cache.py",)
 
@@ -39,14 +41,14 @@ def run(book: Book) -> None:
     if tool is None:
         raise Skip("compute-sanitizer was not found")
     for i, name in enumerate(TOOLS):
-        under = [tool, "--tool", name, "--target-processes", "all", "--report-api-errors", "no", "--print-limit", "20"]
+        under = [tool, "--tool", name, *TOOLS[name], "--target-processes", "all", "--print-limit", "20"]
         counts, said = pytest(
             REHEARSAL if book.small else TESTS,
             book,
             book.left() / (len(TOOLS) - i) - 8,
             processes=1 if book.small else processes(PROCESSES),
             under=under,
-            variables={} if book.small else {"GPU_CHECK_NO_POOL": "1"},
+            variables={"GPU_CHECK_NO_POOL": "1"} if name == "memcheck" and not book.small else {},
         )
         lines = [line for line in said.splitlines() if ONE.match(line)]
         summaries = SUMMARY.findall(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from .book import Book
 from .runner import ROOT
 
 PROCESSES = 12  # that share the GPU; most of their time goes into compiling
-SHOWN = 40  # failures
+SHOWN = 40  # kinds of failures
 LEAVE_OUT = (  # what would say nothing about a GPU
     "--ignore=tests/bench",
     "--ignore=tests/parity",
@@ -40,8 +41,8 @@ def run(book: Book) -> None:
     what = REHEARSAL if book.small else ("tests", *LEAVE_OUT)
 
     def keep(counts: dict[str, Any]) -> None:
-        faults = counts["failures"][:SHOWN]
-        faults += [f"and {len(counts['failures']) - SHOWN} more"] * (len(counts["failures"]) > SHOWN)
+        faults = grouped(counts["failures"])
+        faults = faults[:SHOWN] + [f"and {len(faults) - SHOWN} more"] * (len(faults) > SHOWN)
         row = {"device": book.device, **{name: counts[name] for name in COUNTS[:-1]}}
         slowest = [{"test": name, "s": seconds} for seconds, name in counts["slowest"]]
         book.found.update(tables={"": [row], "The slowest tests": slowest}, faults=faults)
@@ -55,6 +56,14 @@ def run(book: Book) -> None:
         book.leave_out(f"{counts['collected'] - counts['done']} of {counts['collected']} tests")
     if not counts["done"]:
         book.fault(f"no test was run: {said[-1500:]}")
+
+
+def grouped(failures: Sequence[str]) -> list[str]:
+    """Failures that say the same, but for numbers, as one: the name of the first test, and how many more there are."""
+    groups: dict[str, list[str]] = {}
+    for failure in failures:
+        groups.setdefault(re.sub(r"\d+", "0", failure.partition(": ")[2])[:120], []).append(failure)
+    return [same[0] + f" (and {len(same) - 1} more like it)" * (len(same) > 1) for same in groups.values()]
 
 
 def processes(most: int) -> int:

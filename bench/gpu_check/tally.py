@@ -4,7 +4,7 @@ GPU_CHECK_TALLY     the file
 GPU_CHECK_SHARE     "i/n/k": this process takes the i-th of n shares of the tests, and leaves out the first k of them
 GPU_CHECK_DEVICE    tests with this as a parameter come first
 GPU_CHECK_END       when the run ends by itself, by the monotonic clock; a test that hangs ends the process
-GPU_CHECK_PATIENCE  how many seconds a test may take, by default 60
+GPU_CHECK_PATIENCE  how many seconds a test may take, by default 90
 GPU_CHECK_NO_POOL   have CuPy allocate every array by itself, so that compute-sanitizer sees where it ends
 """
 
@@ -27,7 +27,7 @@ LOST = re.compile(r"cudaError(IllegalAddress|MisalignedAddress|LaunchFailure|Ill
                   r"CUDA_ERROR_(ILLEGAL_ADDRESS|MISALIGNED_ADDRESS|LAUNCH_FAILED|ILLEGAL_INSTRUCTION)")  # fmt: skip
 """After these a process can do nothing more on the GPU."""
 
-PATIENCE = float(os.environ.get("GPU_CHECK_PATIENCE", "60"))  # seconds for one test
+PATIENCE = float(os.environ.get("GPU_CHECK_PATIENCE", "90"))  # seconds for one test
 
 
 class Tally:

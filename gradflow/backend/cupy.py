@@ -17,7 +17,7 @@ from .cuda.emulated import check_on_device
 from .cuda.faults import WORDS, Faults
 from .cuda.launcher import launchers_on
 from .cuda.operand import Operand
-from .cuda.plan import SHARED
+from .cuda.plan import SHARED, LaunchError
 from .cuda.program import Program, defines
 from .cuda.signature import dtype_key
 
@@ -144,20 +144,25 @@ class CupyBackend(Backend):
 
         return run
 
-    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+    def load(self, program: Program, instance: str, threads: int, shared: int) -> Callable[..., None]:
         """The way to launch an instance, compiled by NVRTC at the first launch of it on this machine.
 
         CuPy keeps compiled code on disk, found by the whole text, the options, the architecture and NVRTC's version.
         """
-        function = self._functions.get((program, instance))
-        if function is None:
-            text = f"// CuPy {self.module.__version__}\n{program.text}"
-            options = ("-std=c++17", *[f"-D{name}" for name in defines(instance)])
-            module = self.module.RawModule(code=text, options=options, name_expressions=(instance,))
-            with self._cuda_device:
+        with self._cuda_device:
+            function = self._functions.get((program, instance))
+            if function is None:
+                text = f"// CuPy {self.module.__version__}\n{program.text}"
+                options = ("-std=c++17", *[f"-D{name}" for name in defines(instance)])
+                module = self.module.RawModule(code=text, options=options, name_expressions=(instance,))
                 function = self._functions[program, instance] = module.get_function(instance)
-        if shared > SHARED and shared > function.max_dynamic_shared_size_bytes:
-            function.max_dynamic_shared_size_bytes = shared
+            if threads > function.max_threads_per_block:
+                raise LaunchError(
+                    f"[{instance}] a block of {threads} threads, but at {function.num_regs} registers a thread this "
+                    f"GPU runs {function.max_threads_per_block}; give the kernel __launch_bounds__({threads})"
+                )
+            if shared > SHARED and shared > function.max_dynamic_shared_size_bytes:
+                function.max_dynamic_shared_size_bytes = shared
 
         def run(grid: Any, block: Any, args: Any, shared: int) -> None:
             function(grid, block, args, shared_mem=shared)

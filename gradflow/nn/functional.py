@@ -17,7 +17,7 @@ from .embedding import embedding, one_hot
 from .functional_norm import batch_norm, layer_norm
 from .functional_pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
 from .loss import cross_entropy, mse_loss
-from .sizes import Size, pair
+from .sizes import Size, ndim_of, pair
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -70,7 +70,7 @@ def conv2d(
     padding is an integer, two, 'valid', or 'same' (stride 1: the output has x's size). Raises ValueError where sizes
     do not fit.
     """
-    if input.ndim == 3:
+    if ndim_of("conv2d", input) == 3:
         return conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]
     step, dil = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     shown = f"(x {tuple(input.shape)}, weight {tuple(weight.shape)})"
@@ -119,7 +119,7 @@ def unfold(input: Any, kernel_size: Size, dilation: Size = 1, padding: Size = 0,
     columns[n, (c, r, s), (i, j)] = x[n, c, i stride + r dilation - padding, j stride + s dilation - padding], and 0
     where that is outside x. Raises ValueError where the window does not fit.
     """
-    if input.ndim == 3:
+    if ndim_of("unfold", input) == 3:
         return unfold(unsqueeze(input, 0), kernel_size, dilation, padding, stride)[0]
     if input.ndim != 4:
         raise ValueError(f"[unfold] expected x (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
@@ -135,7 +135,7 @@ def fold(
     Each element is the sum of the columns' elements that `unfold` copies it to. Raises ValueError where sizes do not
     fit.
     """
-    if input.ndim == 2:
+    if ndim_of("fold", input) == 2:
         return fold(unsqueeze(input, 0), output_size, kernel_size, dilation, padding, stride)[0]
     size = pair("fold", "output_size", output_size)
     if input.ndim != 3:

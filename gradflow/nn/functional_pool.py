@@ -8,7 +8,7 @@ from ..autograd.value import backend_under
 from ..creation import tensor
 from ..functions import unsqueeze
 from ..ops import pool as _pool
-from .sizes import Size, pair
+from .sizes import Size, ndim_of, pair
 
 Pair = tuple[int, int]
 
@@ -25,7 +25,7 @@ def max_pool2d(
     """The largest element of each window of x (N, C, H, W) or (C, H, W); stride defaults to the window's size."""
     if return_indices:
         raise NotImplementedError("[max_pool2d] return_indices is not supported")
-    if input.ndim == 3:
+    if ndim_of("max_pool2d", input) == 3:
         return max_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, dilation, ceil_mode)[0]
     kernel, step, pad, dil = _geometry("max_pool2d", input, kernel_size, stride, padding, dilation)
     out = _out_size("max_pool2d", input, kernel, step, pad, dil, ceil_mode)
@@ -47,12 +47,12 @@ def avg_pool2d(
     A window's sum is divided by its number of elements, the zeros of the padding counted if `count_include_pad`, or
     by `divisor_override`. Raises ValueError where sizes do not fit.
     """
-    if input.ndim == 3:
+    if ndim_of("avg_pool2d", input) == 3:
         return avg_pool2d(
             unsqueeze(input, 0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
         )[0]
-    if divisor_override == 0:
-        raise ValueError("[avg_pool2d] divisor_override must not be 0")
+    if divisor_override is not None and (not isinstance(divisor_override, int) or divisor_override == 0):
+        raise ValueError(f"[avg_pool2d] divisor_override must be an integer other than 0, got {divisor_override!r}")
     kernel, step, pad, dil = _geometry("avg_pool2d", input, kernel_size, stride, padding)
     out = _out_size("avg_pool2d", input, kernel, step, pad, dil, ceil_mode)
     rows, cols = [_pool.strided(*each) for each in zip(kernel, step, pad, out, strict=True)]
@@ -64,7 +64,7 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Any:
 
     Window i of n covers [floor(i H / n), ceil((i + 1) H / n)). None in `output_size` stands for x's own size.
     """
-    if input.ndim == 3:
+    if ndim_of("adaptive_avg_pool2d", input) == 3:
         return adaptive_avg_pool2d(unsqueeze(input, 0), output_size)[0]
     out = _adaptive_size("adaptive_avg_pool2d", input, output_size)
     rows, cols = [_pool.adaptive(n, count) for n, count in zip(input.shape[2:], out, strict=True)]
@@ -75,7 +75,7 @@ def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = Fal
     """The maxima of the windows of `adaptive_avg_pool2d`."""
     if return_indices:
         raise NotImplementedError("[adaptive_max_pool2d] return_indices is not supported")
-    if input.ndim == 3:
+    if ndim_of("adaptive_max_pool2d", input) == 3:
         return adaptive_max_pool2d(unsqueeze(input, 0), output_size)[0]
     out = _adaptive_size("adaptive_max_pool2d", input, output_size)
     x, kernel = input, []

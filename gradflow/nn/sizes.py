@@ -7,6 +7,13 @@ from typing import Any
 Size = int | tuple[int, int]
 
 
+def ndim_of(op: str, x: Any) -> int:
+    """How many dimensions a tensor or array has."""
+    if not hasattr(x, "ndim"):
+        raise TypeError(f"[{op}] expected a tensor, got {type(x).__name__}")
+    return int(x.ndim)
+
+
 def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     """An argument that is one integer or two."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -109,7 +109,7 @@ LONG = 4096
 def _channel_mean(np: Any, *factors: Any) -> Any:
     """The mean of a product of arrays (N, C, ...), per channel."""
     z = factors[0]
-    each = "nc" + "defghijk"[: z.ndim - 2]
+    each = "nc" + "defghijklmopqrstuvwxyz"[: z.ndim - 2]
     sums = np.einsum(f"{','.join([each] * len(factors))}->nc", *factors)
     total = sums.sum(axis=0, dtype=np.float64 if len(z) > LONG else z.dtype)
     return (total * (z.shape[1] / max(z.size, 1))).astype(z.dtype, copy=False)
@@ -228,9 +228,10 @@ def layer_norm(np: Any, x: Any, weight: Any, bias: Any, *, dims: int, eps: float
     weight and bias have the shape of these axes, or are None (Ba, Kiros and Hinton, 2016).
     """
     axes, z = _last(x.ndim, dims), wide(x)
-    y = z - z.mean(axis=axes, keepdims=True)
-    y -= y.mean(axis=axes, keepdims=True)
-    var = np.square(y).mean(axis=axes, keepdims=True)
+    share = 1.0 / max(math.prod(x.shape[x.ndim - dims :]), 1)
+    y = z - z.sum(axis=axes, keepdims=True) * share
+    y -= y.sum(axis=axes, keepdims=True) * share
+    var = np.square(y).sum(axis=axes, keepdims=True) * share
     y /= np.sqrt(var + np.asarray(eps, var.dtype))
     if weight is not None:
         y *= weight

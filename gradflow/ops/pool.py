@@ -84,7 +84,8 @@ def _max_pool_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any
 def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, out: Pair) -> Any:
     """(largest element of each window, its position in the window) of x (N, C, H, W), each (N, C, *out).
 
-    Padding counts as -inf and never wins. The first of equal elements wins; NaN counts as largest.
+    Padding counts as -inf and never wins. The first of equal elements wins; NaN counts as largest, and of several the
+    last wins, as in PyTorch.
     """
     image = _padded(np, x, out, kernel, stride, padding, dilation, _lowest(x.dtype))
     few = kernel[0] * kernel[1] <= 256
@@ -98,7 +99,7 @@ def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, di
             if max(padding):
                 where[...] = _first_inside(np, out, kernel, stride, padding, dilation)
             continue
-        better = ~(seen <= best) & (best == best)
+        better = (seen > best) | (seen != seen)
         np.copyto(best, seen, where=better)
         where[better] = position
     return best, where

@@ -188,7 +188,7 @@ finish_moments(const acc_t<T>* __restrict__ partial, const T* __restrict__ x, co
     mean[c] = narrow<T>(whole);
     var[c] = narrow<T>(spread);
     params[c] = whole;
-    params[channels + c] = rest - rest == 0 ? rest : A(0);
+    params[channels + c] = rest;
     params[2 * channels + c] = weight ? r * widen(weight[c]) : r;
     params[3 * channels + c] = bias ? widen(bias[c]) : A(0);
 }

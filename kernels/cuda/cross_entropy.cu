@@ -90,7 +90,7 @@ __global__ void cross_entropy_lanes(
 }
 
 template <typename T, typename I, int N, int CACHED>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
 cross_entropy_block(
     const T* __restrict__ x, const I* __restrict__ target, const acc_t<T>* __restrict__ weight, T* __restrict__ loss,
     T* __restrict__ dx, long long rows, int n, long long ignore_index, acc_t<T> keep, acc_t<T> unit, long long* fault) {
@@ -116,7 +116,7 @@ __global__ void cross_entropy_probabilities_lanes(
 }
 
 template <typename T, int N, int CACHED>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
 cross_entropy_probabilities_block(
     const T* __restrict__ x, const T* __restrict__ p, const acc_t<T>* __restrict__ weight, T* __restrict__ loss,
     T* __restrict__ dx, long long rows, int n, acc_t<T> keep, acc_t<T> unit) {
@@ -165,7 +165,7 @@ __device__ __forceinline__ void finish_mean(
 }
 
 template <typename T, typename I>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
 cross_entropy_mean(
     const T* __restrict__ loss, const I* __restrict__ target, const acc_t<T>* __restrict__ weight,
     acc_t<T>* __restrict__ parts, T* __restrict__ mean, acc_t<T>* __restrict__ divisor, long long rows, int n,

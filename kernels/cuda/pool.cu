@@ -1,6 +1,6 @@
 // 2-D pooling of images (batch, height, width, channels); NCHW memory is that with batch N C and one channel.
 //
-//     max_pool2d           y = max of each window, where = position of the first maximum in it; NaN is the largest
+//     max_pool2d           y = max of each window, where = position of the first maximum, or of the last NaN
 //     pool_place           dx = sum of g over the windows whose winner it is
 //     pool_pick            y = x at the winner of each window, 0 where that is padding
 //     avg_pool2d           y = sum of each window / its length; avg_pool2d_large for windows of many elements
@@ -81,7 +81,7 @@ __global__ void max_pool2d(const T* __restrict__ x, T* __restrict__ y, W* __rest
 #pragma unroll
                 for (int k = 0; k < N; k++) {
                     const acc_t<T> value = widen(seen.at[k]);
-                    if (!(value <= best[k]) && best[k] == best[k]) {
+                    if (value > best[k] || value != value) {
                         best[k] = value;
                         won.at[k] = static_cast<W>(i * wide + j);
                     }

@@ -43,7 +43,7 @@ __global__ void softmax_lanes(const T* __restrict__ x, T* __restrict__ y, long l
 }
 
 template <typename T, int N, int CACHED>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
 softmax_block(const T* __restrict__ x, T* __restrict__ y, long long rows, int n, bool log_of) {
     extern __shared__ unsigned char memory[];
     for (long long row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -66,7 +66,7 @@ __global__ void softmax_backward_lanes(
 }
 
 template <typename T, int N, int CACHED>
-__global__ void __launch_bounds__(1024)
+__global__ void __launch_bounds__(1024, 1)
 softmax_backward_block(
     const T* __restrict__ g, const T* __restrict__ y, T* __restrict__ dx, long long rows, int n, bool log_of) {
     extern __shared__ unsigned char memory[];

@@ -76,9 +76,9 @@ private:
 
     Thread threads_[MAX_THREADS];
     Warp warps_[MAX_THREADS / WARP];
-    Thread* ready_[MAX_THREADS];  // a ring: each thread is in it at most once
+    Thread* ready_[MAX_THREADS];  // the last to be woken goes on first: a warp runs as far ahead as barriers let it
     Fiber fibers_[MAX_THREADS], *idle_[MAX_THREADS], main_, *fiber_ = nullptr;
-    unsigned thread_count_ = 0, ready_first_ = 0, ready_count_ = 0, fiber_count_ = 0, idle_count_ = 0;
+    unsigned thread_count_ = 0, ready_count_ = 0, fiber_count_ = 0, idle_count_ = 0;
     unsigned begun_ = 0, alive_ = 0, at_barrier_ = 0;
     Thread* current_ = nullptr;
     char* stacks_ = nullptr;
@@ -124,7 +124,7 @@ inline const char* Scheduler::run(dim3 grid, dim3 block, size_t shared, void (*b
 
 inline void Scheduler::begin_block() {
     block_count++;
-    begun_ = at_barrier_ = ready_first_ = ready_count_ = 0;
+    begun_ = at_barrier_ = ready_count_ = 0;
     alive_ = thread_count_;
     for (unsigned first = 0; first < alive_; first += WARP) {
         const unsigned lanes = alive_ - first;
@@ -191,9 +191,7 @@ inline void Scheduler::go_on() {
     if (!ready_count_ && begun_ == thread_count_ && alive_) release_block();
     Fiber *from = fiber_, *to = &main_;
     if (ready_count_) {
-        current_ = ready_[ready_first_];
-        ready_first_ = (ready_first_ + 1) % MAX_THREADS;
-        ready_count_--;
+        current_ = ready_[--ready_count_];
         current_->turn = Turn::running;
         thread_index = current_->index;
         to = current_->fiber;
@@ -212,7 +210,7 @@ inline Fiber* Scheduler::free_fiber() {
     return &fibers_[number];
 }
 
-inline void Scheduler::wake(Thread& thread) { ready_[(ready_first_ + ready_count_++) % MAX_THREADS] = &thread; }
+inline void Scheduler::wake(Thread& thread) { ready_[ready_count_++] = &thread; }
 
 // Ends the launch after an error. The fiber that calls this and those that wait are never run again.
 inline void Scheduler::abandon() {
@@ -246,7 +244,7 @@ inline void Scheduler::release_block() {
     }
     at_barrier_ = 0;
     for (unsigned i = 0; i < thread_count_; i++) {
-        Thread& thread = threads_[reverse_ ? thread_count_ - 1 - i : i];
+        Thread& thread = threads_[reverse_ ? i : thread_count_ - 1 - i];
         if (thread.turn != Turn::at_barrier) continue;
         thread.result = nonzero;
         wake(thread);
@@ -281,7 +279,7 @@ inline void Scheduler::release_group(unsigned warp, const Thread& member) {
         votes |= static_cast<unsigned>(lanes[lane].value != 0) << lane;
     }
     for (unsigned i = 0; i < WARP; i++) {
-        const unsigned lane = reverse_ ? WARP - 1 - i : i;
+        const unsigned lane = reverse_ ? i : WARP - 1 - i;
         if (!(group >> lane & 1)) continue;
         Thread& thread = lanes[lane];
         if (thread.source == ALL_LANES) thread.result = votes;

@@ -8,8 +8,10 @@ import threading
 import numpy as np
 import pytest
 
+import gradflow as gf
 from gradflow.backend import cupy as cupy_backend
 from gradflow.backend import get_backend
+from gradflow.backend.cuda.plan import LaunchError
 
 
 @pytest.fixture
@@ -236,6 +238,13 @@ class TestGuard:
         assert backend.to_host(x.T).tolist() == [[0, 3], [1, 4], [2, 5]]
         backend.check_index(x, 0, 6)
         backend.synchronize()
+
+
+def test_a_block_that_needs_too_many_registers_is_refused(fake_cuda):
+    fake_cuda(threads=128)
+    x = gf.ones(3, device="cuda")
+    with pytest.raises(LaunchError, match=r"\[activation<.*a block of 256 threads, but at 512 registers"):
+        gf.sigmoid(x)
 
 
 def test_repr(backend):

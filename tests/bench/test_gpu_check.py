@@ -143,7 +143,7 @@ def test_the_time_for_all_parts_is_kept(spoiled: Any, tmp_path: Path, monkeypatc
 def test_a_run_that_is_killed_leaves_whole_files_and_no_process(number: int, spoiled: Any, tmp_path: Path):
     spoiled()
     script = (
-        "import sys, signal\nfrom bench.gpu_check import __main__ as main\n"
+        "import sys, signal\nfrom bench.gpu_check import __main__ as main, runner\nrunner.PAUSE = 0.1\n"
         "from bench.gpu_check.parts import Part\n"
         "main.PARTS = [Part('environment', 'Good', 'good_part', 9), Part('b', 'Hangs', 'hangs_part', 60)]\n"
         f"sys.argv = ['x', '--device', 'emulated', '--out', {str(tmp_path / 'out')!r}]\nsys.exit(main.main())\n"
@@ -154,9 +154,9 @@ def test_a_run_that_is_killed_leaves_whole_files_and_no_process(number: int, spo
     child = None
     for _ in range(300):
         time.sleep(0.05)
-        notes = [json.loads(f.read_text())["notes"] for f in tmp_path.glob("tmp*/b.json")]
-        if notes and notes[0]:
-            child = int(notes[0][0])
+        written = [json.loads(f.read_text())["parts"] for f in (tmp_path / "out").glob("*.json")]
+        if written and written[0][1].get("notes"):  # what the running part has so far
+            child = int(written[0][1]["notes"][0])
             break
     assert child is not None
     process.send_signal(number)
@@ -187,7 +187,7 @@ def test_a_sanitizers_complaint_fails_the_part(tmp_path: Path, monkeypatch: pyte
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))
     monkeypatch.setenv("COMPLAINT", "Invalid __global__ write of size 4 bytes")
-    monkeypatch.setattr(sanitizer, "TOOLS", ("memcheck",))
+    monkeypatch.setattr(sanitizer, "TOOLS", {"memcheck": ()})
     assert sanitizer.find() == str(tool)
     book = Book(tmp_path / "book.json", "emulated", 60)
     sanitizer.run(book)
@@ -203,8 +203,9 @@ SUITE = {
     ),
     "test_import": "import no_such_module\n",
     "test_dies": (
-        "import os, pytest\n@pytest.mark.parametrize('i', range(6))\ndef test_dies(i):\n"
-        "    if i == 1: os._exit(7)\n    if i == 3: raise RuntimeError('cudaErrorIllegalAddress: an illegal access')\n"
+        "import os, pytest\nlost = []\n@pytest.mark.parametrize('i', range(6))\ndef test_dies(i):\n"
+        "    if i == 1: os._exit(7)\n    assert not lost, 'the same process'\n    if i != 3: return\n"
+        "    lost.append(i)\n    raise RuntimeError('cudaErrorIllegalAddress: an illegal access')\n"
     ),
     "test_hangs": "import time\ndef test_hangs(): time.sleep(60)\ndef test_after(): pass\n",
     "test_slow": "import pytest, time\n@pytest.mark.parametrize('i', range(50))\ndef test_slow(i): time.sleep(0.3)\n",

@@ -16,6 +16,8 @@ from gradflow.cli.warmup import warm_up
 def test_the_second_time_all_is_in_the_cache(tmp_path: Path) -> None:
     command = ("warmup", "--device", "emulated", "--model", "mlp", "--optimizer", "sgd", "--batch-size", "4")
     first, second = [gradflow(*command, cwd=tmp_path, GRADFLOW_CACHE=str(tmp_path / "cache")) for _ in range(2)]
+    if "needs a C++ compiler" in first.stderr:
+        pytest.skip(first.stderr)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     made = re.search(r"^compiled  (\d+) new files in (.+)$", first.stdout, re.M)
     assert made is not None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from typing import Any
 
-import ml_dtypes
 import numpy as np
+
+from gradflow.backend.dtypes import as_dtype
 
 from . import cuda
 
-TYPES = {0: np.dtype("f4"), 1: np.dtype("f8"), 2: np.dtype("f2"), 14: np.dtype(ml_dtypes.bfloat16)}
+TYPES = {0: np.dtype("f4"), 1: np.dtype("f8"), 2: np.dtype("f2")}
+with suppress(ImportError):  # of ml_dtypes
+    TYPES[14] = as_dtype("bfloat16")
 COMPUTE = {68: np.dtype("f4"), 77: np.dtype("f4"), 75: np.dtype("f4"), 70: np.dtype("f8")}
 INT = 2**31
 

@@ -19,8 +19,8 @@ class World:
     """The machine to pretend to be.
 
     `driver` and `runtime` are versions as CUDA gives them (0: no driver is loaded). `missing` names what cannot be
-    loaded: "nvrtc", "cublas", "headers". `pinned_limit` is how many bytes of pinned memory there are. `memory_error`
-    is raised when the GPU is given data.
+    loaded: "nvrtc", "cublas", "headers". `pinned_limit` is how many bytes of pinned memory there are, `threads`
+    the most that a block of any kernel may have. `memory_error` is raised when the GPU is given data.
     """
 
     devices: int = 1
@@ -30,6 +30,7 @@ class World:
     missing: tuple[str, ...] = ()
     status: int = 0
     pinned_limit: int = 1 << 40
+    threads: int = 1024
     memory_error: Exception | None = None
 
     started: int = 0  # copies given to the device
@@ -110,6 +111,10 @@ class Device:
     @property
     def attributes(self) -> dict[str, int]:
         return {"MultiProcessorCount": 4, "MaxSharedMemoryPerBlockOptin": 99 << 10}
+
+    @property
+    def compute_capability(self) -> str:
+        return "".join(map(str, _world.capability))
 
     def synchronize(self) -> None:
         _world.waits += 1

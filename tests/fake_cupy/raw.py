@@ -41,6 +41,7 @@ class RawKernel:
     def __init__(self, library: Any, name: str) -> None:
         self.library, self.name = library, name
         self.max_dynamic_shared_size_bytes = 48 << 10
+        self.max_threads_per_block, self.num_regs = cuda.world().threads, 65536 // cuda.world().threads
 
     def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
         if shared_mem > self.max_dynamic_shared_size_bytes:

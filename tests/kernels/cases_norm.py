@@ -19,7 +19,7 @@ def batch_norms(*shape: int, dtypes: tuple[str, ...] = ("f4",)) -> list[KernelCa
     """All kernels of batch norm on x of one shape."""
     c, name, axes = (shape[1],), "x".join(map(str, shape)), (0, *range(2, len(shape)))
     var, x = np.abs(randoms(c, name)) + 0.1, randoms(shape, name)
-    own = (x.mean(axes), x.var(axes))
+    y, own = np.maximum(randoms(shape, name, 1), 0), (x.mean(axes), x.var(axes))
     given: Any = {"eps": EPS, "dtypes": dtypes}
     # Among many 16-bit numbers one is the mean to the last bit, and 0 * inf then NaN.
     long: Any = {**given, "tolerance": LONG, "specials": x.size < 5000}
@@ -28,7 +28,7 @@ def batch_norms(*shape: int, dtypes: tuple[str, ...] = ("f4",)) -> list[KernelCa
         kernel_case("batch_norm_relu", shape, None, c, id=f"batch_norm_relu-{name}", **given, tolerance=LONG),
         kernel_case("batch_norm_inference", shape, c, var, c, c, id=f"batch_norm_inference-{name}", relu=True, **given),
         kernel_case("batch_norm_backward", shape, x, None, c, *own, id=f"batch_norm_backward-{name}", **long),
-        kernel_case("batch_norm_backward", shape, x, shape, None, *own, id=f"batch_norm_backward-{name}-relu", **long),
+        kernel_case("batch_norm_backward", shape, x, y, None, *own, id=f"batch_norm_backward-{name}-relu", **long),
     ]
 
 
@@ -61,6 +61,19 @@ def far_away(*shape: int) -> list[KernelCase]:
     ]  # fmt: skip
 
 
+def loud(*shape: int) -> list[KernelCase]:
+    """Numbers whose squares, products and sums float16 does not hold."""
+    x, g, c = 200 * randoms(shape, "loud"), 30 * randoms(shape, "loud", 1), (shape[1],)
+    options: Any = {"eps": EPS, "dtypes": ("f2",), "tolerance": LONG, "specials": False, "layouts": False}
+    return [
+        kernel_case("batch_norm", x, None, None, id="batch_norm-loud", **options),
+        kernel_case("batch_norm_backward", g, x, None, None, np.zeros(c), np.full(c, 4e4),
+            id="batch_norm_backward-loud", **options),
+        kernel_case("layer_norm", x, None, None, id="layer_norm-loud", dims=len(shape) - 1, **options),
+        kernel_case("layer_norm_backward", g, x, None, id="layer_norm_backward-loud", dims=len(shape) - 1, **options),
+    ]  # fmt: skip
+
+
 CASES = [
     *batch_norms(2, 1, 1, 1),
     *batch_norms(1, 3, 1, 2),
@@ -88,8 +101,11 @@ CASES = [
     *layer_norms(9, 1100, dtypes=("f4", "bfloat16")),  # a block to a row
     *layer_norms(2, 13000, dtypes=("f4", "f2")),  # more than shared memory holds
     *layer_norms(40, 300),  # more columns than a block takes side by side
+    kernel_case("layer_norm_backward", (320, 256), (320, 256), (256,), dims=1, eps=EPS, dtypes=("f4",),
+        tolerance=LONG),  # many parts of a column
     kernel_case("layer_norm", (3, 7), (7,), None, dims=1, eps=EPS, dtypes=("f4",)),
     kernel_case("layer_norm", (3, 7), None, (7,), dims=1, eps=EPS, dtypes=("f4",)),
     *far_away(8, 3, 9, 5),
     *far_away(30, 4, 8, 8),
+    *loud(64, 2, 16, 16),
 ]  # fmt: skip

@@ -31,7 +31,7 @@ def probabilities(*shape: int) -> np.ndarray:
 
 
 def softmaxes(name: str, x: Any, axis: int, **options: Any) -> list[KernelCase]:
-    """Both, forward and backward."""
+    """softmax and log_softmax, forward and backward."""
     shape = x.shape if isinstance(x, np.ndarray) else x
     y = np.exp(randoms(shape, "y") - 5.0)
     return [
@@ -75,7 +75,7 @@ TEN, MANY = np.abs(randoms((10,))), np.abs(randoms((5003,)))
 
 CASES = [
     *[case for shape in ROWS for case in softmaxes("x".join(map(str, shape)), shape, 1)],
-    *[case for shape in OTHERS for case in softmaxes("x".join(map(str, shape)), shape, 1, **PLAIN)],
+    *[case for shape in OTHERS for case in softmaxes("x".join(map(str, shape)), shape, 1, **PLAIN)[::2]],
     *softmaxes("2x200000", LONG, 1, **HALF),
     *softmaxes("first", (10, 5, 3), 0, **SINGLE),
     *softmaxes("middle", (3, 10, 5), 1, **SINGLE),

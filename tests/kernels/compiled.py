@@ -50,7 +50,7 @@ class Recorder:
         self.multiprocessors, self.max_blocks, self.shared_optin = multiprocessors, max_blocks, shared_optin
         self.loaded: dict[Program, dict[str, int]] = {}
 
-    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+    def load(self, program: Program, instance: str, threads: int, shared: int) -> Callable[..., None]:
         instances = self.loaded.setdefault(program, {})
         instances[instance] = max(shared, instances.get(instance, 0))
         return lambda *_: None

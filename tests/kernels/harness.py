@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from gradflow.backend import get_backend, kernels
 from gradflow.backend.dtypes import as_dtype, is_floating
 from gradflow.backend.kernels import Declined
 
-DTYPES = ("f4", "f8", "f2", "bfloat16")
+DTYPES = ("f4", "f8", "f2", *(["bfloat16"] if find_spec("ml_dtypes") else []))
 TOLERANCE = {"f4": 2e-6, "f8": 2e-14, "f2": 2e-3, "bfloat16": 1.6e-2}
 """Largest difference, relative to the largest expected number (or 1): a few roundings of the dtype."""
 

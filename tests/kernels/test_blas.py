@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import fake_cupy.cublas
-import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +17,7 @@ from gradflow.backend.cuda import blas
 from gradflow.backend.cuda.operand import Operand
 from gradflow.backend.cuda.plan import LaunchError, Plan, Planner
 
-HALVES = (np.dtype("f2"), np.dtype(ml_dtypes.bfloat16))
+HALVES = (np.dtype("f2"), np.dtype(pytest.importorskip("ml_dtypes").bfloat16))
 
 
 @st.composite

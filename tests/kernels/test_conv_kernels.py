@@ -12,6 +12,7 @@ from kernels.harness import DEVICES, randoms
 import gradflow as gf
 from gradflow.backend.cuda.launcher import forget_plans
 from gradflow.backend.cuda.launchers import columns, conv
+from gradflow.backend.cuda.operand import Operand
 from gradflow.backend.cuda.plan import Planner
 from gradflow.nn import functional as F
 
@@ -107,6 +108,7 @@ def test_the_workspace_sets_the_parts(
 def test_64_bit_indices_give_the_same(device: str, geometry: str, layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrays of 2^31 elements take, one image at a time."""
     expected = gradients("cpu", geometry, layout)
+    assert_near(gradients(device, geometry, layout), expected)
     instances: list[str] = []
     monkeypatch.setattr(columns, "INT_SIZE", 1)
     for module in (columns, conv):
@@ -133,19 +135,33 @@ def test_parts_of_weight_gradients_are_summed_in_float32(device: str) -> None:
 
 
 @every_device
-def test_columns_are_added_back_in_float32(device: str) -> None:
-    """Three windows see one pixel, and each has 2049 for it, which float16 would round to 2048."""
-    x = gf.zeros(1, 1, 1, 5, dtype=gf.float16, device=device, requires_grad=True)
-    y = F.conv2d(x, gf.ones(8, 1, 1, 3, dtype=gf.float16, device=device))
-    g = np.zeros(y.shape, "f2")
-    g[:, 0], g[:, 1] = 2048, 1
-    y.backward(gf.tensor(g, device=device))
-    assert x.grad is not None
-    assert x.grad.numpy()[0, 0, 0].tolist() == [2048, 4096, 6148, 4096, 2048]
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_float16_is_summed_in_float32(device: str, groups: int, stride: int) -> None:
+    """Two of these numbers overflow float16, though the sums of all are 0."""
+    signs = np.array([[60000, 60000], [-60000, -60000]], "f2")
+    ones = gf.ones(4, 4 // groups, 2, 2, dtype=gf.float16, device=device)
+    y = F.conv2d(gf.tensor(signs, device=device).expand(1, 4, 2, 2), ones, groups=groups)
+    assert y.numpy().tolist() == np.zeros((1, 4, 1, 1)).tolist()
+
+    x = gf.ones(1, 4, 3 + stride, 3 + stride, dtype=gf.float16, device=device, requires_grad=True)
+    w = gf.ones(4, 4 // groups, 3, 3, dtype=gf.float16, device=device, requires_grad=True)
+    y = F.conv2d(x, w, stride=stride, groups=groups)
+    dx, dw = gf.autograd.grad(y, [x, w], gf.tensor(signs, device=device).expand(1, 4, 2, 2))
+    assert dx.numpy()[0, :, stride, stride].tolist() == [0, 0, 0, 0]  # which all windows see
+    assert not dw.numpy().any()
+
+    row, images = [gf.tensor(a, device=device).expand(1, 4, 1, 4) for a in (signs.reshape(4), np.ones(4, "f2"))]
+    w = gf.ones(4, 4 // groups, 1, 1, dtype=gf.float16, device=device, requires_grad=True)
+    (dw,) = gf.autograd.grad(F.conv2d(images, w, groups=groups), [w], row)
+    assert not dw.numpy().any()
+
+    columns = np.repeat(signs.reshape(1, 1, 4), 4, axis=1)
+    assert F.fold(gf.tensor(columns, device=device), 3, 2).numpy()[0, 0, 1, 1] == 0
 
 
 @every_device
-@pytest.mark.parametrize("channels, columns", [(14, "im2col_channels"), (16, "col2im_channels")])
+@pytest.mark.parametrize("channels, columns", [(14, "im2col"), (16, "col2im")])
 def test_the_input_gradient_takes_the_smaller_columns(
     device: str, channels: int, columns: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +177,7 @@ def test_the_input_gradient_takes_the_smaller_columns(
     x = gf.tensor(randoms((1, 8, 4, 4)), device=device, requires_grad=True)
     y = F.conv2d(x, gf.tensor(randoms((channels, 8, 3, 3)), device=device), padding=1)
     (y * y).sum().backward()
-    assert seen[-1] == columns
+    assert seen[-1].startswith(columns), seen
 
 
 @every_device
@@ -172,13 +188,36 @@ def test_depthwise_weight_gradients_in_few_runs(
 ) -> None:
     """All rows in one run, and several to a run, the last being shorter."""
     expected = gradients("cpu", geometry, "NHWC")
+    runs: list[int] = []
+    launch = Planner.launch
+
+    def spy(plan: Planner, kernel: str, *rest: Any, **options: Any) -> None:
+        if kernel == "depthwise_sum_runs":
+            runs.append(rest[3])
+        launch(plan, kernel, *rest, **options)
+
+    monkeypatch.setattr(Planner, "launch", spy)
     monkeypatch.setattr(conv, "MOST_RUNS", most)
     forget_plans()
     try:
         found = gradients(device, geometry, "NHWC")
     finally:
         forget_plans()
+    assert runs == [most]
     assert_near(found, expected)
+
+
+def test_indices_are_of_32_bits_where_they_can_be() -> None:
+    """Also of arrays with gaps between elements, and of the parts of a batch."""
+    for shape, strides, wanted in [
+        ((2, 3), (12, 4), "int"),
+        ((2, 1 << 30), (4 << 30, 4), "long long"),
+        ((2, 3), (-(8 << 30), 4), "long long"),
+    ]:
+        assert columns.index_of(Operand(0, shape, np.dtype("f4"), strides)) == wanted
+    gf.set_conv_workspace(1 << 40)
+    batch = columns.geometry((40, 64, 1024, 1024), (8, 64, 1, 2), (1, 1), (0, 0), (1, 1), 1)
+    assert [part.stop - part.start for part in columns.parts_of(batch, 4)] == [14, 14, 12]
 
 
 @every_device

@@ -88,8 +88,40 @@ def test_check_compares_kernels_with_references() -> None:
         make(wrong=True, name="bad_wave").check((33,))
 
 
+LOGARITHM = """
+__global__ void logarithm(const float* x, float* y, int n) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) y[i] = logf(x[i]);
+}
+"""
+
+
+def test_nan_and_infinities_must_be_the_references() -> None:
+    def logarithm(plan: Any, x: Any, *, wrong: str = "") -> Any:
+        y = plan.empty((x.size + 1,) if wrong == "shape" else x.shape, x.dtype)
+        plan.launch("logarithm", [], x, y, x.size, threads=x.size)
+        return (y, y) if wrong == "count" else y
+
+    def reference(np: Any, x: Any, *, wrong: str = "") -> Any:
+        return np.where(x < 0, np.inf, np.log(x)) if wrong == "infinite" else np.log(x)
+
+    op = gf.cuda_kernel(source=LOGARITHM, reference=reference, dtypes=("f4",))(logarithm)
+    x = np.array([1.0, 0.0, -2.0, 0.5], "f4")
+    assert op.check(x)[0].error < 1e-6
+    with pytest.raises(CheckError, match="differs from its reference in f4 by inf"):
+        op.check(x, wrong="infinite")
+    with pytest.raises(CheckError, match="gives 2 results, its reference 1"):
+        op.check(abs(x) + 1, wrong="count")
+    with pytest.raises(CheckError, match=r"gives the shape \(5,\), its reference \(4,\)"):
+        op.check(abs(x) + 1, wrong="shape")
+
+
 def test_errors_are_clear() -> None:
     wave = make()
+    with pytest.raises(TypeError, match=r"\[wave\] takes 1 operands \(x\), got 0"):
+        wave.check()
+    with pytest.raises(TypeError, match=r"\[wave\] has no option q"):
+        wave.check((2,), q=1)
     with pytest.raises(TypeError, match=r"\[wave\] takes 1 operands \(x\), got 2"):
         wave(gf.ones(2), gf.ones(2))
     with pytest.raises(TypeError, match=r"\[wave\] has no option q"):
@@ -115,5 +147,5 @@ def test_source_that_does_not_compile_names_its_line() -> None:
         return y
 
     op = gf.cuda_kernel(source=broken, reference=lambda np, x: x)(run)
-    with pytest.raises(RuntimeError, match=r"run\.cu:3"):
+    with pytest.raises(RuntimeError, match=r"run\.cu:3|needs a C\+\+ compiler"):
         op(gf.ones(2, device="emulated"))

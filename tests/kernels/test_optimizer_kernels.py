@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernels.compiled import Recorder
 from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
@@ -16,6 +17,7 @@ from gradflow.backend import get_backend
 from gradflow.backend.cuda import launchers
 from gradflow.backend.cuda.launcher import forget_plans
 from gradflow.backend.cuda.launchers.optim import CAPACITIES
+from gradflow.backend.cuda.plan import Operand, Planner, Runtime
 from gradflow.backend.cuda.program import packaged
 from gradflow.backend.cuda.signature import struct_dtype
 
@@ -216,6 +218,14 @@ def test_tables_are_no_longer_than_kernel_arguments_may_be(
     plan = list(get_backend(device).kernels["sgd_step"].plans.values())[-1]  # type: ignore[attr-defined]
     assert len(plan.steps) == (1 if large else 3)
     forget_plans()
+
+
+def test_a_parameter_may_have_more_elements_than_32_bits_count() -> None:
+    w, g = [Operand(i, (2**33,), np.dtype("f4"), (4,)) for i in range(2)]
+    planner = Planner("sgd_step", packaged("optimizer.cu"), Recorder(132, 4224, 227 << 10), 2, True)
+    numbers = dict.fromkeys(("lr", "momentum", "undamped", "decay"), Runtime(lambda values: 0.1))
+    launchers.optim.sgd_step(planner, w, g, arrays=2, first=False, nesterov=False, maximize=False, **numbers)
+    assert len(planner.steps) == 1
 
 
 @pytest.mark.parametrize(

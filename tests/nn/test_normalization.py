@@ -10,6 +10,10 @@ from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
 from gradflow.backend import get_backend
+from gradflow.backend.cuda.launcher import forget_plans
+from gradflow.backend.cuda.launchers import norm
+from gradflow.backend.cuda.plan import DeclineError, Operand, Planner, strides_of
+from gradflow.backend.cuda.program import packaged
 from gradflow.nn import functional as F
 
 every_device = pytest.mark.parametrize("device", ["cpu", *DEVICES])
@@ -97,6 +101,27 @@ def test_many_rows_far_from_zero(device: str) -> None:
     x = (1e4 + randoms((300_000, 4))).astype("f4")
     y = F.batch_norm(gf.tensor(x, device=device), None, None, training=True)
     assert np.abs(y.numpy() - normalised(x, (0,), 1e-5)).max() < 1e-4
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_more_parts_of_a_channel_than_threads_that_merge_them(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, x = get_backend(device), (1e4 + randoms((600_000, 1))).astype("f4")
+    monkeypatch.setattr(backend, "multiprocessors", 200)
+    forget_plans()
+    y = F.batch_norm(gf.tensor(x, device=device), None, None, training=True)
+    assert np.abs(y.numpy() - normalised(x, (0,), 1e-5)).max() < 1e-5
+    forget_plans()
+
+
+@pytest.mark.parametrize(
+    "name, shape, static, reason",
+    [("batch_norm", (1, 1, 2**31), {}, "in a channel"), ("layer_norm", (1, 2**31), {"dims": 1}, "rows of")],
+)
+def test_what_a_kernel_cannot_count_it_declines(name: str, shape: tuple[int, ...], static: Any, reason: str) -> None:
+    x = Operand(0, shape, np.dtype("f2"), strides_of(shape, 2))
+    planner = Planner(name, packaged(f"{name}.cu"), get_backend("emulated"), 1, False)
+    with pytest.raises(DeclineError, match=reason):
+        getattr(norm, name)(planner, x, None, None, eps=1e-5, **static)
 
 
 @every_device
@@ -209,6 +234,15 @@ def test_layer_norm_module(options: dict[str, Any], names: set[str]) -> None:
     assert np.allclose(layer(gf.tensor(x)).detach().numpy(), normalised(x, (1, 2), 1e-3), atol=1e-6)
     assert repr(layer) == f"LayerNorm((3, 4), eps=0.001, elementwise_affine={'weight' in names})"
     assert gf.nn.LayerNorm(5).normalized_shape == (5,)
+
+
+@every_device
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
+def test_layer_norm_of_nothing(shape: tuple[int, int], device: str) -> None:
+    x = gf.zeros(*shape, device=device, requires_grad=True)
+    w, b = [gf.ones(shape[1], device=device, requires_grad=True) for _ in range(2)]
+    F.layer_norm(x, shape[1], w, b).sum().backward()
+    assert x.grad.shape == shape and w.grad.tolist() == b.grad.tolist() == [0] * shape[1]
 
 
 def test_layer_norm_refuses_what_does_not_fit() -> None:

@@ -78,6 +78,42 @@ def test_floating_draws_refuse_integers():
         gf.rand(3, dtype=gf.int64)
 
 
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+def test_integers_of_the_widest_range(device):
+    low, high = -(2**63), 2**63 - 1
+    words = np.random.Philox(key=4).random_raw(3)
+    for size in ((), (3,)):
+        drawn = gf.randint(low, high, size, generator=gf.Generator(4), device=device).tolist()
+        expected = [int(w) % (high - low) + low for w in words]
+        assert drawn == (expected if size else expected[0])
+
+
+def test_ranges_sizes_and_places_that_cannot_be_are_refused():
+    for low, high in ((3, 3), (3, 2), (0, 2**63), (-(2**63) - 1, 0)):
+        with pytest.raises(
+            ValueError, match=rf"\[randint\] needs -2\*\*63 <= low < high < 2\*\*63, got {low} and {high}"
+        ):
+            gf.randint(low, high, (2,))
+    for draw in (lambda: gf.randint(0, 2.5, (2,)), lambda: gf.randperm(2.5), lambda: gf.rand(2.5)):
+        with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+            draw()
+    with pytest.raises(ValueError, match="sizes must not be negative"):
+        gf.randperm(-1)
+    for state in ((1, -1), (2**64, 0), (1, 0.5), (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"\[seek\] a state is a seed and an offset, both in \[0, 2\*\*64\)"):
+            gf.Generator(0).seek(state)
+
+
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+def test_a_stream_goes_on_beyond_its_last_block(device):
+    generator = gf.Generator(0)
+    generator.seek((9, 2**64 - 2))
+    words = np.random.Philox(key=9, counter=2**64 - 2).random_raw(16)
+    drawn = gf.rand(16, dtype=gf.float64, generator=generator, device=device).numpy()
+    np.testing.assert_array_equal(drawn, (words >> 11) * 2.0**-53)
+    assert generator.state == (9, 2)
+
+
 # -- dropout -----------------------------------------------------------------------------------------------------------
 
 
@@ -103,6 +139,11 @@ def test_the_mask_depends_on_the_key_and_the_place_alone():
             assert np.array_equal(dropped((3, 4, 5, 6), device=device, layout=layout), expected)
         assert np.array_equal(dropped((360,), device=device), expected.ravel())
     assert not np.array_equal(dropped((3, 4, 5, 6), seed=6), expected)
+
+
+def test_dropout_of_integers_is_refused():
+    with pytest.raises(TypeError, match=r"\[dropout\] .* needs floats, got \(3,\) int64; convert it with .float\(\)"):
+        F.dropout(gf.tensor([1, 2, 3]), 0.5)
 
 
 def test_successive_masks_differ_and_reserve_their_words():
@@ -150,6 +191,22 @@ def test_gradients_of_examples_see_the_masks_of_the_forward_pass(device, randomn
     generator = gf.Generator(8)
     with pytest.raises(RuntimeError, match=r"\[dropout\] vmap met a random operation"):
         gf.func.vmap(loss)(x)
+
+
+@pytest.mark.parametrize("device", ["cpu", "emulated"])
+def test_second_derivatives_and_tangents_see_the_same_mask(device):
+    x = gf.tensor(np.linspace(-2, 2, 12).reshape(3, 4), device=device, requires_grad=True)
+
+    def f(x):
+        return F.dropout(x, 0.4, generator=gf.Generator(7))
+
+    factor = f(gf.ones_like(x)).detach().numpy()  # 0, or 1 / 0.6
+    assert 0 < (factor > 0).mean() < 1
+    (first,) = gf.autograd.grad((f(x) ** 3).sum(), x, create_graph=True)
+    (second,) = gf.autograd.grad(first.sum(), x)
+    np.testing.assert_allclose(second.numpy(), 6 * factor**3 * x.detach().numpy())
+    _, tangent = gf.func.jvp(f, (x.detach(),), (gf.ones_like(x.detach()),))
+    np.testing.assert_array_equal(tangent.numpy(), factor)
 
 
 def test_no_mask_is_kept_where_it_can_be_made_again():

@@ -130,3 +130,55 @@ def test_bad_options_name_the_optimiser(cls: Any) -> None:
     if cls is not gf.optim.SGD:
         with pytest.raises(ValueError, match=rf"\[{cls.__name__}\] betas must be in \[0, 1\)"):
             cls([w], betas=(0.9, 1.0))
+
+
+def test_a_parameter_may_be_given_once() -> None:
+    w, v = gf.ones(2, requires_grad=True), gf.ones(2, requires_grad=True)
+    for params in ([w, v, w], [{"params": [w]}, {"params": [v, w]}]):
+        with pytest.raises(ValueError, match=r"\[optim\] a parameter is given twice"):
+            gf.optim.SGD(params)
+
+
+def test_tied_weights_are_one_parameter() -> None:
+    net = gf.nn.Sequential(gf.nn.Linear(3, 3), gf.nn.Linear(3, 3))
+    net[1].weight = net[0].weight
+    optimiser = gf.optim.SGD(net.parameters(), lr=1.0)
+    net(gf.ones(2, 3)).sum().backward()
+    expected = net[0].weight.detach().numpy() - net[0].weight.grad.numpy()
+    optimiser.step()
+    assert len(optimiser.param_groups[0]["params"]) == 3
+    assert np.array_equal(net[1].weight.detach().numpy(), expected)
+
+
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.Adam])
+def test_empty_parameters_and_parameters_without_gradients_stay(cls: Any) -> None:
+    params = [gf.zeros(0, 3, requires_grad=True), gf.ones(2, requires_grad=True), gf.ones(2, requires_grad=True)]
+    optimiser = cls(params, lr=0.5)
+    params[0].grad, params[1].grad = gf.zeros(0, 3), gf.ones(2)
+    optimiser.step()
+    assert params[0].shape == (0, 3)
+    assert params[1].tolist() == pytest.approx([0.5, 0.5]) and params[2].tolist() == [1, 1]
+    assert params[2] not in optimiser.state
+
+
+def test_load_state_dict_changes_nothing_unless_all_fits() -> None:
+    w, optimiser = run(gf.optim.Adam, lr=0.1)
+    before = optimiser.state_dict()
+    smaller = gf.optim.Adam([gf.ones(3, requires_grad=True)], lr=0.7)
+    with pytest.raises(ValueError, match=r"\[optim\] the saved exp_avg is \(4, 3\), its parameter \(3,\)"):
+        smaller.load_state_dict(before)
+    assert smaller.state == {} and smaller.param_groups[0]["lr"] == 0.7
+    with pytest.raises(ValueError, match=r"\[optim\] the saved groups have \[1\] parameters"):
+        gf.optim.Adam([w, gf.ones(3, requires_grad=True)]).load_state_dict(before)
+
+
+def test_optimisers_refuse_what_is_no_list_of_leaves() -> None:
+    w = gf.ones(2, requires_grad=True)
+    for params, error, message in (
+        (w, TypeError, r"\[optim\] params must be an iterable of tensors or dicts, got one tensor"),
+        ([], ValueError, r"\[optim\] got no parameters"),
+        ([w * 2], ValueError, r"\[optim\] can only optimise leaves"),
+        ([1.0], TypeError, r"\[optim\] can only optimise tensors, got float"),
+    ):
+        with pytest.raises(error, match=message):
+            gf.optim.SGD(params)

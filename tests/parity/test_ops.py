@@ -13,6 +13,7 @@ import pytest
 import gradflow as gf
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # tensors are small, and waiting threads would slow everything else down
 
 
 class Line(NamedTuple):
@@ -184,18 +185,18 @@ LOGITS = {
 CLASS_WEIGHTS = [None, np.array([0.5, 2.0, 0.1, 1.5, 1.0]), np.array([0.0, 1.0, 0.5, 0.0, 2.0])]
 CLASSES = [np.array([1, 0, 4, 3]), np.array([1, 2, 2, 3]), np.array([1, -100, 0, -100]), np.full(4, -100)]
 PROBABILITIES = [np.random.default_rng(1).dirichlet(np.ones(5), 4), np.eye(5)[[1, 0, 4, 3]]]
-REDUCTIONS, SMOOTHINGS = ("mean", "sum", "none"), (0.0, 0.1, 1.0)
+REDUCTIONS, SMOOTHINGS = ("mean", "sum", "none"), (0.0, 0.1)
 
 
 def assert_same_cross_entropy(x: np.ndarray, target: np.ndarray, weight: np.ndarray | None, **static: Any) -> None:
-    """The loss, its gradient, and for finite logits the gradient of that one's square."""
+    """The loss, its gradient, and for ordinary logits the gradient of that one's square."""
 
     def outcome(lib: Any, make: Callable[[np.ndarray], Any]) -> list[np.ndarray]:
-        logits, finite = make(x).requires_grad_(), bool(np.isfinite(x).all())
+        logits, twice = make(x).requires_grad_(), x is NORMAL
         weights = None if weight is None else make(weight)
         loss = lib.nn.functional.cross_entropy(logits, make(target), weights, **static)
-        (g,) = lib.autograd.grad(loss.sum(), [logits], create_graph=finite)
-        second = lib.autograd.grad((g * g).sum(), [logits]) if finite else []
+        (g,) = lib.autograd.grad(loss.sum(), [logits], create_graph=twice)
+        second = lib.autograd.grad((g * g).sum(), [logits]) if twice else []
         return [v.detach().numpy() for v in (loss, g, *second)]
 
     expected = outcome(torch, lambda a: torch.from_numpy(a.copy()))

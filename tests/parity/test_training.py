@@ -34,11 +34,49 @@ def cnn_with_batch_norm(nn: Any) -> list[Any]:
 OPTIMISERS: dict[str, Callable[[Any, Any], Any]] = {
     "sgd": lambda optim, p: optim.SGD(p, lr=0.05, momentum=0.9),
     "sgd-all": lambda optim, p: optim.SGD(p, lr=0.03, momentum=0.8, weight_decay=1e-2, nesterov=True),
+    "sgd-damped": lambda optim, p: optim.SGD(p, lr=0.05, momentum=0.8, dampening=0.4, weight_decay=1e-2),
     "adam": lambda optim, p: optim.Adam(p, lr=3e-3),
     "adam-all": lambda optim, p: optim.Adam(p, lr=3e-3, betas=(0.8, 0.99), eps=1e-6, weight_decay=1e-2),
     "adamw": lambda optim, p: optim.AdamW(p),
     "adamw-all": lambda optim, p: optim.AdamW(p, 3e-3, (0.8, 0.99), 1e-6, 0.1, amsgrad=True),
 }
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.7, None])
+def test_running_statistics(momentum: float | None) -> None:
+    rng = np.random.default_rng(1)
+    ours, theirs = [lib.nn.BatchNorm2d(3, momentum=momentum, dtype=lib.float64) for lib in (gf, torch)]
+    for step in range(3):
+        x = rng.standard_normal((4, 3, 5, 2)) * (step + 1) + step
+        ours(gf.tensor(x))
+        theirs(torch.from_numpy(x))
+    state = ours.state_dict()
+    assert list(state) == list(theirs.state_dict())
+    for name, value in theirs.state_dict().items():
+        assert relative(state[name].numpy(), value.numpy()) < 1e-12
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_a_state_dict_of_pytorch_can_be_loaded(name: str) -> None:
+    start, gradients = np.arange(6.0).reshape(2, 3), np.random.default_rng(2).standard_normal((4, 2, 3))
+
+    def go_on(lib: Any, w: Any, optimiser: Any, steps: Any) -> Any:
+        for g in steps:
+            w.grad = lib.tensor(g)
+            optimiser.step()
+        return w.detach().numpy()
+
+    theirs = torch.tensor(start, requires_grad=True)
+    optimiser = OPTIMISERS[name](torch.optim, [theirs])
+    ours = gf.tensor(go_on(torch, theirs, optimiser, gradients[:2]), requires_grad=True)
+    saved = optimiser.state_dict()
+    saved["state"] = {i: {k: v.numpy() for k, v in held.items()} for i, held in saved["state"].items()}
+    mine = OPTIMISERS[name](gf.optim, [ours])
+    mine.load_state_dict(saved)
+    found = go_on(gf, ours, mine, gradients[2:])
+    assert relative(found, go_on(torch, theirs, optimiser, gradients[2:])) < 1e-12
+    keys = {i: set(held) for i, held in optimiser.state_dict()["state"].items()}
+    assert {i: set(held) for i, held in mine.state_dict()["state"].items()} == keys
 
 
 def train(lib: Any, model: Any, choose: Callable[[Any, Any], Any], batches: Sequence[Any]) -> list[float]:

@@ -126,7 +126,7 @@ class EmulatedBackend(NumpyBackend):
 
         return run
 
-    def load(self, program: Program, instance: str, shared: int) -> Callable[..., None]:
+    def load(self, program: Program, instance: str, threads: int, shared: int) -> Callable[..., None]:
         """The way to launch an instance."""
         if (program, instance) not in self._libraries:
             self.compile(program, self.companions(program, instance))

@@ -234,7 +234,7 @@ class Planner:
         bound = [self._bind(kernel, p, a) for p, a in zip(parameters, arguments, strict=True)]
         if 0 in grid:
             return
-        run = self.backend.load(self.program, instance, shared)
+        run = self.backend.load(self.program, instance, math.prod(block), shared)
 
         def step(buffers: list[Any], values: dict[str, Any]) -> None:
             run(grid, block, tuple([b(buffers, values) for b in bound]), shared)

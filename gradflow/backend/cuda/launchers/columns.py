@@ -69,6 +69,8 @@ def require_floats(plan: Planner, x: Operand) -> None:
 
 
 def window_of(plan: Planner, g: Geometry) -> Struct:
+    longest = max([n + 2 * p for n, p in zip(g.x[2:], g.padding, strict=True)])
+    plan.require(max(longest, *g.stride, *g.dilation) < 2**31, "rows, columns or a stride of 2**31 or more")
     return plan.struct(
         "Window", size=g.x[2:], out=g.out, kernel=g.w[2:], stride=g.stride, padding=g.padding, dilation=g.dilation
     )

@@ -218,6 +218,8 @@ def unfold(
     out = plan.empty((n, g.taps, g.places), x.dtype)
     if not out.size:
         return out
+    if x.strides[3] != x.itemsize and kernel != (1, 1):
+        x = plan.contiguous(x)  # rows are read R S times, and apart they would take several accesses each time
     index = index_of(x, out)
     width = width_of(g.out[1], index, out)
     count, template = out.size // width, [x.dtype, width, True, index]

@@ -47,6 +47,7 @@ def _taps(
     plan: Planner, size: Sequence[int], out: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Any:
     """The kernels' Taps of both axes."""
+    plan.require(max(*kernel, *stride, *dilation) < 2**31, "a window or stride of 2**31 or more")
     names = ("size", "windows", "stride", "dilation")
     return [
         plan.struct("Taps", **{n: plan.fast_div(v) for n, v in zip(names, each, strict=True)}, kernel=k, pad=p)
@@ -120,12 +121,12 @@ def _walk(plan: Planner, walk: Any, size: int) -> Struct:
     )  # fmt: skip
 
 
-def _divisor(size: Pair, rows: Any, cols: Any, divisor: int | None, padding: bool) -> int:
+def _divisor(plan: Planner, size: Pair, rows: Any, cols: Any, divisor: int | None, padding: bool) -> int:
     """What all sums are divided by; 0 where windows are of different lengths."""
-    if divisor is not None:
-        return divisor
     down, across = {*rows.lengths(size[0], padding)}, {*cols.lengths(size[1], padding)}
-    return down.pop() * across.pop() if len(down) == len(across) == 1 else 0
+    most = max(down) * max(across) if divisor is None else divisor
+    plan.require(-(2**31) <= most < 2**31, "a divisor of 2**31 or more")
+    return most if divisor is not None or len(down) == len(across) == 1 else 0
 
 
 @launcher("pool.cu")
@@ -135,7 +136,7 @@ def avg_pool2d(plan: Planner, x: Operand, *, rows: Any, cols: Any, divisor: int 
     y, size = _new(plan, (*x.shape[:2], rows.windows, cols.windows), x.dtype, last), (x.shape[2], x.shape[3])
     for a, b in _parts(plan, last, x, y):
         walks = [_walk(plan, walk, n) for walk, n in zip((rows, cols), size, strict=True)]
-        by = _divisor(size, rows, cols, divisor, padding)
+        by = _divisor(plan, size, rows, cols, divisor, padding)
         area = max(rows.lengths(size[0], False)) * max(cols.lengths(size[1], False))
         if area < LARGE:
             width, channels = _channels(plan, a, b)
@@ -161,6 +162,6 @@ def avg_pool2d_backward(
     for a, b in _parts(plan, True, g, dx):
         walks = [_walk(plan, walk, n) for walk, n in zip((rows, cols), size, strict=True)]
         width, channels = _channels(plan, a, b)
-        n, by = b.size // width, _divisor(size, rows, cols, divisor, padding)
+        n, by = b.size // width, _divisor(plan, size, rows, cols, divisor, padding)
         plan.launch("avg_pool2d_backward", [g.dtype, width], a, b, *walks, channels, by, padding, n, threads=n)
     return dx
