@@ -44,7 +44,7 @@ def run(book: Book) -> None:
         faults = grouped(counts["failures"])
         faults = faults[:SHOWN] + [f"and {len(faults) - SHOWN} more"] * (len(faults) > SHOWN)
         row = {"device": book.device, **{name: counts[name] for name in COUNTS[:-1]}}
-        slowest = [{"test": name, "s": seconds} for seconds, name in counts["slowest"]]
+        slowest = [{"test": name, "s": None if book.small else seconds} for seconds, name in counts["slowest"]]
         book.found.update(tables={"": [row], "The slowest tests": slowest}, faults=faults)
         book.save()
 

@@ -44,6 +44,7 @@ class Tally:
         self.counts: dict[str, Any] = dict.fromkeys(("collected", "passed", "failed", "skipped", "xfailed", "done"), 0)
         self.counts.update(stopped="", running="", finished=False, failures=[], slowest=[])
 
+    @pytest.hookimpl(trylast=True)  # when others have deselected
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         mine = [item for item in items if zlib.crc32(_key(item).encode()) % self.shares == self.share]
         mine.sort(key=lambda item: not self._on_device(item))

@@ -76,6 +76,9 @@ class ndarray:
 
     # -- about the array ------------------------------------------------------------------------------------------
 
+    __cuda_array_interface__ = property(
+        lambda self: {"version": 3, "shape": self.shape, "typestr": self.dtype.str, "data": (self.data.ptr, False)}
+    )
     shape = property(lambda self: self._data.shape)
     dtype = property(lambda self: self._data.dtype)
     ndim = property(lambda self: self._data.ndim)
