@@ -17,15 +17,17 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 
+import gradflow.backend.cuda.plan
 from gradflow.backend.base import Device
 from gradflow.backend.cache import cache_dir
 from gradflow.backend.cuda.launcher import LAUNCHERS, PlanCache
@@ -41,18 +43,26 @@ SHARED_OPTIN = 163 << 10
 """What a block may have on sm_80, the smaller of the two."""
 
 
+class Asked(NamedTuple):
+    """The most that launches of an instance ask for: threads a block, and bytes of dynamic shared memory."""
+
+    threads: int
+    shared: int
+
+
 class Recorder:
-    """A device on which plans are made and never run. `loaded`: (instance, its dynamic shared memory) by program."""
+    """A device on which plans are made and never run. `loaded`: what is asked of each instance, by program."""
 
     device, array_type, null = Device("recorder"), np.ndarray, 0
 
     def __init__(self, multiprocessors: int, max_blocks: int, shared_optin: int) -> None:
         self.multiprocessors, self.max_blocks, self.shared_optin = multiprocessors, max_blocks, shared_optin
-        self.loaded: dict[Program, dict[str, int]] = {}
+        self.loaded: dict[Program, dict[str, Asked]] = {}
 
     def load(self, program: Program, instance: str, threads: int, shared: int) -> Callable[..., None]:
         instances = self.loaded.setdefault(program, {})
-        instances[instance] = max(shared, instances.get(instance, 0))
+        before = instances.get(instance, Asked(0, 0))
+        instances[instance] = Asked(max(threads, before.threads), max(shared, before.shared))
         return lambda *_: None
 
     def from_host(self, array: np.ndarray) -> np.ndarray:
@@ -102,11 +112,8 @@ def calls(device: Recorder) -> Iterator[tuple[str, list[Any], dict[str, Any]]]:
 @cache
 def instances(
     multiprocessors: int = 108, max_blocks: int = 32 * 108, shared_optin: int = SHARED_OPTIN
-) -> dict[Program, dict[str, int]]:
-    """The instances that all `calls` ask for, each with its dynamic shared memory in bytes, by program.
-
-    The device is an A100 unless given.
-    """
+) -> dict[Program, dict[str, Asked]]:
+    """The instances that all `calls` ask for, by program. The device is an A100 unless given."""
     recorder = Recorder(multiprocessors, max_blocks, shared_optin)
     found = {name: PlanCache(launcher, recorder, name) for name, launcher in LAUNCHERS.items()}
     for name, operands, static in calls(recorder):
@@ -116,6 +123,41 @@ def instances(
     return recorder.loaded
 
 
+@cache
+def compiled_instances() -> dict[Program, dict[str, Asked]]:
+    """`instances`, and of each kernel that can count in 64 bits the first instance that does."""
+    narrow = instances()
+    with mock.patch.object(gradflow.backend.cuda.plan, "INT_SIZE", 0):
+        wide = instances.__wrapped__()
+    found = {program: dict(names) for program, names in narrow.items()}
+    for program, names in wide.items():
+        seen: set[str] = set()
+        for name in [n for n in names if n not in narrow[program] and "long long" in n]:
+            if kernel_of(name) not in seen:
+                seen.add(kernel_of(name))
+                found[program][name] = names[name]
+    return found
+
+
+def kernel_of(instance: str) -> str:
+    return instance.split("<")[0]
+
+
+def kind_of(instance: str) -> tuple[str, ...]:
+    """An instance's kernel and the float types among its arguments."""
+    return kernel_of(instance), *re.findall(r"\b(?:float|double|__half|__nv_bfloat16)\b", instance)
+
+
+def wanted_on(architecture: str, names: Iterable[str], thorough: bool) -> list[str]:
+    """What is compiled: all on the newest architecture, else of each kernel and dtype the one of the widest vectors."""
+    if thorough or architecture == ARCHITECTURES[-1]:
+        return sorted(names)
+    widest: dict[tuple[str, ...], str] = {}
+    for name in sorted(names, key=lambda n: [int(width) for width in re.findall(r"\b\d+\b", n)]):
+        widest[kind_of(name)] = name
+    return sorted(widest.values())
+
+
 @dataclass(frozen=True)
 class Usage:
     """What one instance takes on one architecture, as ptxas reports it; bytes but for registers."""
@@ -123,6 +165,7 @@ class Usage:
     file: str
     instance: str
     architecture: str
+    threads: int
     registers: int
     shared: int
     dynamic_shared: int
@@ -147,19 +190,22 @@ def compiler() -> Compiler | None:
     return _nvrtc() or _nvcc()
 
 
-def usages(found: Compiler) -> tuple[list[Usage], list[str]]:
-    """What every instance takes on every architecture, and all warnings. Raises CompileError."""
-    work = [(program, arch) for program in instances() for arch in ARCHITECTURES]
-    work.sort(key=lambda each: -len(instances()[each[0]]))  # the longest first, so that no core waits at the end
+def usages(found: Compiler, thorough: bool = False) -> tuple[list[Usage], list[str]]:
+    """What every instance takes, and all warnings; `thorough`: on every architecture. Raises CompileError."""
+    work = [
+        (p, arch, wanted_on(arch, names, thorough))
+        for p, names in compiled_instances().items()
+        for arch in ARCHITECTURES
+    ]
+    work.sort(key=lambda each: -len(each[2]))  # the longest first, so that no core waits at the end
     with ThreadPoolExecutor(cores()) as pool:
         parts = list(pool.map(lambda each: _compile(found, *each), work))
     return [u for part, _ in parts for u in part], [w for _, part in parts for w in part]
 
 
-def _compile(found: Compiler, program: Program, architecture: str) -> tuple[list[Usage], list[str]]:
-    wanted = instances()[program]
+def _compile(found: Compiler, program: Program, architecture: str, wanted: list[str]) -> tuple[list[Usage], list[str]]:
     macros = sorted({m for name in wanted for m in defines(name)})
-    log, names = _kept(found, program.text, sorted(wanted), macros, architecture)
+    log, names = _kept(found, program.text, wanted, macros, architecture)
     entries = {}
     for part in log.split("Compiling entry function '")[1:]:
         numbers = {
@@ -172,10 +218,14 @@ def _compile(found: Compiler, program: Program, architecture: str) -> tuple[list
             )
         }
         entries[part.split("'")[0]] = numbers
+    asked = compiled_instances()[program]
     rows = [
-        Usage(program.filename, name, architecture, dynamic_shared=shared, **entries[names[name]])
-        for name, shared in wanted.items()
-    ]
+        Usage(
+            program.filename, name, architecture, asked[name].threads, dynamic_shared=asked[name].shared,
+            **entries[names[name]],
+        )
+        for name in wanted
+    ]  # fmt: skip
     return rows, [line for line in log.splitlines() if re.search(r"\b(warning|error)\b", line)]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from kernels.compiled import ARCHITECTURES, SHARED_OPTIN, Usage
+from kernels.compiled import ARCHITECTURES, SHARED_OPTIN, Usage, kernel_of, kind_of
 
 from gradflow.backend.cuda.launcher import LAUNCHERS
 from kernels import compiled
 
 STATIC_SHARED = 48 << 10
 """Shared memory that a kernel may declare, on all GPUs."""
+
+REGISTERS = 65536
+"""What a block's threads may have together."""
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +25,12 @@ def found() -> tuple[list[Usage], list[str]]:
     return compiled.usages(compiler)
 
 
-def test_every_instance_compiles_without_warnings(found: tuple[list[Usage], list[str]]) -> None:
+def test_every_kernel_compiles_in_every_dtype_without_warnings(found: tuple[list[Usage], list[str]]) -> None:
     usages, warnings = found
-    wanted = {
-        (p.filename, name, arch)
-        for p, names in compiled.instances().items()
-        for name in names
-        for arch in ARCHITECTURES
-    }
-    assert {(u.file, u.instance, u.architecture) for u in usages} == wanted
+    wanted = {(p.filename, *kind_of(name)) for p, names in compiled.compiled_instances().items() for name in names}
+    for architecture in ARCHITECTURES:
+        assert {(u.file, *kind_of(u.instance)) for u in usages if u.architecture == architecture} == wanted
+    assert any(["long long" in u.instance for u in usages])
     assert warnings == []
 
 
@@ -42,6 +42,12 @@ def test_shared_memory_fits(found: tuple[list[Usage], list[str]]) -> None:
     assert [u for u in found[0] if u.shared > STATIC_SHARED or u.shared + u.dynamic_shared > SHARED_OPTIN] == []
 
 
+def test_registers_suffice_for_the_blocks(found: tuple[list[Usage], list[str]]) -> None:
+    """A warp's registers are given out by the 256."""
+    warps = [(u, -(-u.threads // 32)) for u in found[0]]
+    assert [u for u, n in warps if n == 0 or -(-u.registers // 8) * 8 * 32 * n > REGISTERS] == []
+
+
 def test_every_kernel_has_an_instance() -> None:
     found = compiled.instances()
     kernels = {
@@ -50,5 +56,5 @@ def test_every_kernel_has_an_instance() -> None:
         for program in [each.program()]
         for kernel in (program.kernels if program else ())
     }
-    wanted = {(program.filename, name.split("<")[0]) for program, names in found.items() for name in names}
+    wanted = {(program.filename, kernel_of(name)) for program, names in found.items() for name in names}
     assert kernels - wanted == set()
