@@ -14,8 +14,9 @@ from .autograd.gradcheck import gradcheck
 from .autograd.primitive import PRIMITIVES, Primitive, Raw, bind, prepare, raw_over
 from .backend import get_backend
 from .backend.base import guarded
-from .backend.cuda.launcher import FLOATS, Launcher, add_launcher
+from .backend.cuda.launcher import FLOATS, USER_LAUNCHERS, Launcher, add_launcher
 from .backend.cuda.program import Program
+from .backend.cuda.signature import dtype_key
 from .backend.dtypes import as_dtype, is_floating
 from .backend.kernels import Declined
 from .creation import tensor
@@ -56,15 +57,19 @@ class CudaKernel:
 
     def __init__(self, program: Program, plan: Rule, reference: Rule, dtypes: Sequence[str]) -> None:
         name = plan.__name__
-        if name in PRIMITIVES:
-            raise ValueError(f"[cuda_kernel] gradflow itself has an operation called {name!r}; name yours otherwise")
+        _refuse_taken(name)
         self.program, self.dtypes, self.__name__, self.__doc__ = program, tuple(dtypes), name, reference.__doc__
         self.primitive = Primitive(reference, name=name, promote="same")
         self._reverse: Primitive | None = None
-        self._register(name, plan)
+        self._launcher = self._register(name, plan)
 
     def __call__(self, *args: Any, **static: Any) -> Any:
+        self._refuse_replaced()
         return bind(self.primitive, args, self._options(args, static))
+
+    def _refuse_replaced(self) -> None:
+        if USER_LAUNCHERS[self.__name__] is not self._launcher:
+            raise RuntimeError(f"[{self.__name__}] was defined anew; use the new one, or name one of them otherwise")
 
     def _options(self, args: Sequence[Any], static: dict[str, Any]) -> dict[str, Any]:
         """All statics; refuses operands and statics that the reference does not take."""
@@ -87,6 +92,9 @@ class CudaKernel:
 
         def define(plan: Rule) -> Rule:
             prim, name = self.primitive, plan.__name__
+            _refuse_taken(name)
+            if name == prim.name:
+                raise ValueError(f"[cuda_kernel] the backward kernel of {name!r} needs a name of its own")
             formula = Primitive(reference, name=name, formula=reference)
             unknown = [
                 n for n in (*formula.inputs[1:], *formula.statics) if n not in (*prim.inputs, *prim.statics, "y")
@@ -114,8 +122,10 @@ class CudaKernel:
 
         return define
 
-    def _register(self, name: str, plan: Rule) -> None:
-        add_launcher(name, Launcher(plan, lambda: self.program, self.dtypes, False, ()))
+    def _register(self, name: str, plan: Rule) -> Launcher:
+        made = Launcher(plan, lambda: self.program, self.dtypes, False, (), self.__name__)
+        add_launcher(name, made)
+        return made
 
     # -- checking -------------------------------------------------------------------------------------------------
 
@@ -128,10 +138,13 @@ class CudaKernel:
         """
         if device is None:
             device = "cuda" if get_backend("auto").device.type == "cuda" else "emulated"
+        self._refuse_replaced()
         static = self._options(operands, static)
         hosts = [
             _random(o, self.__name__, i) if isinstance(o, tuple) else np.asarray(o) for i, o in enumerate(operands)
         ]
+        if not any([is_floating(h.dtype) for h in hosts]):
+            raise TypeError(f"[{self.__name__}] check takes shapes, which are tuples, and arrays; none here has floats")
         report = []
         for dtype in self.dtypes:
             cast = [h.astype(as_dtype(dtype)) if is_floating(h.dtype) else h for h in hosts]
@@ -177,10 +190,17 @@ def cuda_kernel(
     Arguments are checked against the kernel's parameters. `wave.backward(reference=...)` adds the gradient, and
     `wave.check((1000,))` compares kernels and references. Runs on a GPU, and with device="emulated" on any machine.
     """
-    unknown = [d for d in dtypes if d not in FLOATS]
-    if unknown:
-        raise ValueError(f"[cuda_kernel] dtypes are of {FLOATS}, got {unknown}")
-    return lambda plan: CudaKernel(Program(source, f"{plan.__name__}.cu"), plan, reference, dtypes)
+    if not isinstance(source, str) or not callable(reference):
+        raise TypeError("[cuda_kernel] takes a source, which is text, and a reference, which is a function")
+    names = [dtype_key(as_dtype(d)) for d in dtypes]
+    if not names or set(names) - set(FLOATS):
+        raise ValueError(f"[cuda_kernel] dtypes are of {FLOATS}, one at least, got {dtypes!r}")
+    return lambda plan: CudaKernel(Program(source, f"{plan.__name__}.cu"), plan, reference, names)
+
+
+def _refuse_taken(name: str) -> None:
+    if name in PRIMITIVES:
+        raise ValueError(f"[cuda_kernel] gradflow itself has an operation called {name!r}; name yours otherwise")
 
 
 def _random(shape: Sequence[int], name: str, i: int) -> np.ndarray:
@@ -199,6 +219,8 @@ def _compare(prim: Primitive, hosts: list[Any], static: dict[str, Any], dtype: s
             if prim.formula
             else prim.body(np, *wide, **static)
         )
+    if prim.name not in backend.kernels:
+        raise ValueError(f"[{prim.name}] there are no kernels on {backend.device}; check on cuda or emulated")
     with guarded(backend):
         found = backend.kernels[prim.name](*arrays, **static)
         if isinstance(found, Declined):

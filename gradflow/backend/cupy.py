@@ -20,12 +20,16 @@ from .cuda.operand import Operand
 from .cuda.plan import SHARED, LaunchError
 from .cuda.program import Program, defines
 from .cuda.signature import dtype_key
+from .dtypes import is_half
 
 STAGING_BYTES = 32 << 20
 """Size of the pinned blocks that large copies to the device go through."""
 
 OUT_OF_MEMORY = 2  # cudaErrorMemoryAllocation
 GEMM_DEFAULT = -1  # cublasGemmAlgo_t
+WIDE_SUMS = 16  # CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION
+SCALES = {kind: np.array([1, 0], kind) for kind in ("f4", "f8")}
+"""alpha and beta of products, which cuBLAS is given the addresses of."""
 
 
 class CupyBackend(Backend):
@@ -48,12 +52,14 @@ class CupyBackend(Backend):
         self.max_blocks = 32 * self.multiprocessors
         self.shared_optin: int = attributes["MaxSharedMemoryPerBlockOptin"]
         self._faults: Faults | None = None
+        self._by_value = cupy.cuda.function.CNumpyArray
         self._functions: dict[tuple[Program, str], Any] = {}
+        self._shared: dict[tuple[Program, str], int] = {}  # dynamic shared memory that the driver was asked for
         self.kernels: dict[str, Callable[..., Any]] = dict(launchers_on(self))
         # CuPy keeps the devices to return to on a stack per thread: one object can be entered again and shared.
         self.guard = self._cuda_device if cupy.cuda.runtime.getDeviceCount() > 1 else None
         self._staged: deque[tuple[Any, Any]] = deque()  # (event, pinned block): copies that may still be under way
-        self._staging = threading.Lock()
+        self._staging, self._setting = threading.Lock(), threading.Lock()
 
     def from_host(self, array: np.ndarray) -> Array:
         order = _memory_order(array)
@@ -107,13 +113,23 @@ class CupyBackend(Backend):
     def pointer(self, array: Array, offset: int) -> Any:
         return array.data + offset if offset else array
 
+    def by_value(self, value: Any) -> Any:
+        """A number or a record as an argument that CuPy passes on as it is.
+
+        CuPy makes the same of an array of one element, but at each launch, and slowly of a record: NumPy's interface
+        spells out its fields, which are nothing to a launch, so that its bytes are given as they are.
+        """
+        array = np.atleast_1d(value)
+        return self._by_value(array if array.dtype.names is None else array.view(f"V{array.itemsize}"))
+
     def fault_word(self, op: str, what: str) -> np.uint64:
-        if self._faults is None:
-            # Pinned memory has one address on the host and on every GPU, and a kernel's writes are there once it ends.
-            self._fault_memory = self.module.cuda.alloc_pinned_memory(8 * WORDS)
-            words = np.frombuffer(self._fault_memory, np.int64, WORDS)
-            words[:] = 0
-            self._faults = Faults(words)
+        with self._setting:  # kernels of two threads must not be given the words of two different Faults
+            if self._faults is None:
+                # Pinned memory has one address on the host and on all GPUs; kernels' writes are there once they end.
+                self._fault_memory = self.module.cuda.alloc_pinned_memory(8 * WORDS)
+                words = np.frombuffer(self._fault_memory, np.int64, WORDS)
+                words[:] = 0
+                self._faults = Faults(words)
         return np.uint64(self._faults.word(op, what))
 
     def _raise_faults(self) -> None:
@@ -128,16 +144,20 @@ class CupyBackend(Backend):
         """
         first, second = (b, a) if call.exchanged else (a, b)
         cublas, handle = self.module.cuda.cublas, self.module.cuda.get_cublas_handle
-        scale = np.dtype("f8" if a.dtype == np.float64 else "f4")
-        one, zero = np.ones(1, scale), np.zeros(1, scale)
+        scales = SCALES["f8" if a.dtype == np.float64 else "f4"]
+        one, zero = scales.ctypes.data, scales.ctypes.data + scales.itemsize
+        half = is_half(a.dtype)
         kind, wide = DATA_TYPES[dtype_key(a.dtype)], DATA_TYPES[dtype_key(out.dtype)]
         precision = compute_type(a.dtype)
 
         def run(buffers: list[Any]) -> None:
+            here = handle()  # each thread has its own
+            if half:  # else partial sums of one product may be added up in 16 bits
+                cublas.setMathMode(here, WIDE_SUMS)
             cublas.gemmStridedBatchedEx(
-                handle(), call.a.transposed, call.b.transposed, call.m, call.n, call.k, one.ctypes.data,
+                here, call.a.transposed, call.b.transposed, call.m, call.n, call.k, one,
                 buffers[first.slot].data.ptr + first.offset, kind, call.a.leading, call.a.stride,
-                buffers[second.slot].data.ptr + second.offset, kind, call.b.leading, call.b.stride, zero.ctypes.data,
+                buffers[second.slot].data.ptr + second.offset, kind, call.b.leading, call.b.stride, zero,
                 buffers[out.slot].data.ptr + out.offset, wide, call.c.leading, call.c.stride,
                 call.batch, precision, GEMM_DEFAULT,
             )  # fmt: skip
@@ -148,26 +168,41 @@ class CupyBackend(Backend):
         """The way to launch an instance, compiled by NVRTC at the first launch of it on this machine.
 
         CuPy keeps compiled code on disk, found by the whole text, the options, the architecture and NVRTC's version.
+        It has float32's denormals flushed to zero, as in its own kernels, whatever the options.
         """
         with self._cuda_device:
             function = self._functions.get((program, instance))
             if function is None:
-                text = f"// CuPy {self.module.__version__}\n{program.text}"
-                options = ("-std=c++17", *[f"-D{name}" for name in defines(instance)])
-                module = self.module.RawModule(code=text, options=options, name_expressions=(instance,))
-                function = self._functions[program, instance] = module.get_function(instance)
+                function = self._functions[program, instance] = self._compile(program, instance)
             if threads > function.max_threads_per_block:
                 raise LaunchError(
                     f"[{instance}] a block of {threads} threads, but at {function.num_regs} registers a thread this "
                     f"GPU runs {function.max_threads_per_block}; give the kernel __launch_bounds__({threads})"
                 )
-            if shared > SHARED and shared > function.max_dynamic_shared_size_bytes:
-                function.max_dynamic_shared_size_bytes = shared
+            if shared:
+                self._allow_shared(program, instance, function, shared)
+            return function.kernel  # type: ignore[no-any-return]  # the one of this device: need not be looked up
 
-        def run(grid: Any, block: Any, args: Any, shared: int) -> None:
-            function(grid, block, args, shared_mem=shared)
+    def _compile(self, program: Program, instance: str) -> Any:
+        text = f"// CuPy {self.module.__version__}\n{program.text}"
+        options = ("-std=c++17", *[f"-D{name}" for name in defines(instance)])
+        try:
+            module = self.module.RawModule(code=text, options=options, name_expressions=(instance,))
+            return module.get_function(instance)
+        except self.module.cuda.compiler.CompileException as error:
+            raise RuntimeError(f"[{program.filename}] NVRTC cannot compile {instance}:\n{error}") from error
 
-        return run
+    def _allow_shared(self, program: Program, instance: str, function: Any, shared: int) -> None:
+        """Ask the driver for `shared` bytes a block, where with the kernel's own they are more than all may have."""
+        static = function.shared_size_bytes
+        if shared + static > self.shared_optin:
+            raise LaunchError(
+                f"[{instance}] {shared} bytes of shared memory and {static} that the kernel declares; "
+                f"a block may have {self.shared_optin}"
+            )
+        with self._setting:  # two threads must not lower it for each other
+            if shared + static > SHARED and shared > self._shared.get((program, instance), 0):
+                function.max_dynamic_shared_size_bytes = self._shared[program, instance] = shared
 
     def _upload(self, source: np.ndarray, target: Array) -> None:
         """Start copying `source` into `target`, both flat and of one dtype, in blocks of pinned memory."""

@@ -99,8 +99,8 @@ def _geometry(op: str, x: Any, kernel_size: Any, stride: Any, padding: Any, dila
     kernel = pair(op, "kernel_size", kernel_size)
     step = kernel if stride is None else pair(op, "stride", stride)
     pad, dil = pair(op, "padding", padding), pair(op, "dilation", dilation)
-    if x.ndim != 4:
-        raise ValueError(f"[{op}] expected x (N, C, H, W) or (C, H, W), got {tuple(x.shape)}")
+    if x.ndim != 4 or 0 in x.shape[2:]:
+        raise ValueError(f"[{op}] expected x (N, C, H, W) or (C, H, W) of rows and columns, got {tuple(x.shape)}")
     if min(kernel) < 1 or min(step) < 1 or min(dil) < 1 or min(pad) < 0:
         raise ValueError(
             f"[{op}] kernel {kernel}, stride {step} and dilation {dil} must be positive, padding {pad} not negative"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
 import gradflow as gf
 from gradflow.backend import cupy as cupy_backend
-from gradflow.backend import get_backend
+from gradflow.backend import get_backend, kernels
+from gradflow.backend.cuda.launcher import forget_plans
 from gradflow.backend.cuda.plan import LaunchError
+from gradflow.backend.cuda.program import Program
+from gradflow.nn import functional as F
 
 
 @pytest.fixture
@@ -249,3 +253,105 @@ def test_a_block_that_needs_too_many_registers_is_refused(fake_cuda):
 
 def test_repr(backend):
     assert repr(backend) == "<CupyBackend cuda:1>"
+
+
+class TestLaunches:
+    def test_run_on_the_device_of_their_operands(self, fake_cuda):
+        for device in ("cuda:0", "cuda:1", "cuda:0"):
+            assert gf.sigmoid(gf.zeros(3, device=device)).tolist() == [0.5] * 3
+        kernels.reset()
+        gf.sigmoid(gf.zeros(3, device="cuda:1"))
+        assert kernels.launches() == {"sigmoid": 1}
+
+    def test_prepare_what_never_changes_once(self, fake_cuda, monkeypatch):
+        made, backend = [], get_backend("cuda:0")
+        monkeypatch.setattr(backend, "by_value", lambda value: made.append(value) or value)
+        forget_plans()
+        for _ in range(3):
+            gf.sigmoid(gf.zeros(3, device="cuda:0"))
+        assert len(made) == 1  # the number of elements
+
+    def test_source_that_does_not_compile_names_its_line(self, backend):
+        program = Program("\n__global__ void broken(float* y) {\n    y[0] = +;\n}\n", "mine.cu")
+        with pytest.raises(RuntimeError, match=r"(?s)\[mine.cu\] NVRTC cannot compile broken:\n.*mine\.cu:3"):
+            backend.load(program, "broken", 32, 0)
+
+    @pytest.mark.parametrize(("static", "shared"), [(0, 49 << 10), (1 << 10, 48 << 10), (0, 99 << 10)])
+    def test_ask_for_more_shared_memory_than_kernels_have(self, fake_cuda, static, shared):
+        fake_cuda(devices=2, static_shared=static)
+        backend = get_backend("cuda:1")
+        program = Program("__global__ void f(float* y) { extern __shared__ float all[]; y[0] = all[0]; }", "mine.cu")
+        backend.load(program, "f", 32, 1 << 10)
+        run = backend.load(program, "f", 32, shared)
+        backend.load(program, "f", 32, shared - 1)  # a smaller launch of the same kernel takes nothing away
+        assert run.raw.max_dynamic_shared_size_bytes == shared
+        with backend.guard:
+            run((1, 1, 1), (32, 1, 1), [backend.from_host(np.zeros(1, "f4"))], shared)
+
+    def test_of_more_shared_memory_than_there_is_are_refused(self, fake_cuda):
+        fake_cuda(static_shared=1 << 10)
+        backend = get_backend("cuda:0")
+        program = Program("__global__ void f(float* y) { y[0] = 0; }", "mine.cu")
+        backend.load(program, "f", 32, 98 << 10)
+        with pytest.raises(LaunchError, match=r"\[f\] 100353 bytes of shared memory and 1024 that the kernel declares"):
+            backend.load(program, "f", 32, (98 << 10) + 1)
+
+    def test_words_of_faults_asked_for_by_two_threads_are_in_one_memory(self, backend, monkeypatch):
+        cuda, entered = backend.module.cuda, []
+        original = cuda.alloc_pinned_memory
+
+        def slow(size):
+            entered.append(size)
+            time.sleep(0.05)
+            return original(size)
+
+        monkeypatch.setattr(cuda, "alloc_pinned_memory", slow)
+        words = []
+        threads = [threading.Thread(target=lambda i=i: words.append(backend.fault_word(str(i), "x"))) for i in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert len(entered) == 1
+        assert sorted([int(w - min(words)) for w in words]) == [0, 8, 16, 24]
+
+
+def test_a_users_kernel_runs_and_is_checked(fake_cuda):
+    source = (
+        '#include "common.cuh"\ntemplate <typename T> __global__ void f(const T* x, T* y, acc_t<T> k, FastDiv d) {\n'
+    )
+    source += "    y[threadIdx.x] = narrow<T>(widen(x[threadIdx.x]) * k + quotient(7, d));\n}\n"
+
+    @gf.cuda_kernel(source=source, reference=lambda np, x, *, k=1.0: x * k + 2, dtypes=("f4", "f8", "f2"))
+    def stretched(plan, x, *, k=1.0):
+        y = plan.empty_like(x)
+        plan.launch("f", [x.dtype], x, y, k, plan.fast_div(3), grid=(1,), block=x.size)
+        return y
+
+    report = stretched.check((5,), k=2.0, device="cuda:1")
+    assert [(c.kernel, c.dtype) for c in report] == [("stretched", d) for d in ("f4", "f8", "f2")]
+
+
+def test_memory_that_runs_out_in_the_middle_of_a_plan_leaves_no_trace(fake_cuda, monkeypatch):
+    backend = get_backend("cuda:0")
+    x = gf.tensor([[0.0, 1.0], [2.0, 0.0]], device="cuda:0", requires_grad=True)
+    cuda, asked = backend.module.cuda, []
+    original = cuda.alloc
+
+    def limited(size):
+        asked.append(size)
+        if len(asked) == 2:
+            raise MemoryError(f"Out of memory allocating {size:,} bytes")
+        return original(size)
+
+    monkeypatch.setattr(cuda, "alloc", limited)
+    labels = gf.tensor([1, 0], device="cuda:0")
+    kernels.reset()
+    with pytest.raises(MemoryError, match="Out of memory"):
+        F.cross_entropy(x, labels)
+    assert len(asked) == 2
+    assert kernels.launches().get("softmax_cross_entropy") is None
+    loss = F.cross_entropy(x, labels)
+    loss.backward()
+    expected = F.cross_entropy(x.detach().cpu(), labels.cpu())
+    assert np.isclose(loss.item(), expected.item())

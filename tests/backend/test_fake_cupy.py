@@ -220,6 +220,22 @@ class TestRealCupy:
                 wrong[name] = line
         assert wrong == {}
 
+    def test_what_launches_need(self, real):
+        function = real.cuda.function
+        for value in (np.zeros(1, "f4"), np.zeros(1, [("a", "f4"), ("b", "u8", (3,))]).view("V28")):
+            assert isinstance(function.CNumpyArray(value), function.CPointer)
+        assert issubclass(real.cuda.compiler.CompileException, Exception)
+        for name in (
+            "kernel",
+            "max_threads_per_block",
+            "num_regs",
+            "shared_size_bytes",
+            "max_dynamic_shared_size_bytes",
+        ):
+            assert hasattr(real.RawKernel, name)
+        for name in ("MultiProcessorCount", "MaxSharedMemoryPerBlockOptin"):
+            assert hasattr(real.cuda.runtime, f"cudaDevAttr{name}")
+
     def test_what_its_arrays_lack(self, real):
         for name in ("setflags", "__index__", "__contains__", "__imatmul__", "resize", "ctypes"):
             assert not hasattr(real.ndarray, name)

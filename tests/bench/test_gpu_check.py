@@ -203,7 +203,8 @@ SUITE = {
     ),
     "test_import": "import no_such_module\n",
     "test_dies": (
-        "import os, pytest\nlost = []\n@pytest.mark.parametrize('i', range(6))\ndef test_dies(i):\n"
+        "import os, pytest\nlost = []\n"
+        "@pytest.mark.parametrize('i', range(6), ids=['first', *'12345'])\ndef test_dies(i):\n"
         "    if i == 1: os._exit(7)\n    assert not lost, 'the same process'\n    if i != 3: return\n"
         "    lost.append(i)\n    raise RuntimeError('cudaErrorIllegalAddress: an illegal access')\n"
     ),
@@ -245,7 +246,7 @@ def test_tests_stop_when_time_is_up_and_are_counted(tmp_path: Path):
 
 
 def test_a_test_that_ends_the_process_or_breaks_the_gpu_is_told_and_the_rest_is_run(tmp_path: Path):
-    found = run_suite(tmp_path, "test_dies", but="0")
+    found = run_suite(tmp_path, "test_dies", but="first")
     assert (found["collected"], found["done"], found["passed"], found["failed"]) == (5, 5, 3, 2), found
     assert "test_dies[1]: its process ended with 7" in found["failures"][0]
     assert "test_dies[3]: RuntimeError: cudaErrorIllegalAddress" in found["failures"][1]

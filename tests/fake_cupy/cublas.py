@@ -17,6 +17,10 @@ with suppress(ImportError):  # of ml_dtypes
     TYPES[14] = as_dtype("bfloat16")
 COMPUTE = {68: np.dtype("f4"), 77: np.dtype("f4"), 75: np.dtype("f4"), 70: np.dtype("f8")}
 INT = 2**31
+WIDE_SUMS = 16  # CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION
+
+modes: dict[int, int] = {}
+"""The math mode of each handle that has had one set."""
 
 precisions: list[int] = []
 """The compute types of all calls so far."""
@@ -38,6 +42,8 @@ def gemmStridedBatchedEx(
     wide = COMPUTE[compute]
     if atype != btype or TYPES[ctype] not in (TYPES[atype], np.dtype("f4")) or (wide.name == "float64") != (ctype == 1):
         raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
+    if TYPES[atype].itemsize == 2 and modes.get(handle) != WIDE_SUMS:
+        raise AssertionError("partial sums may be added up in 16 bits")
     cuda.world().finish()
     precisions.append(compute)
     one, zero = [_matrix(p, wide, 1, 1, 1)[0, 0] for p in (alpha, beta)]
@@ -45,8 +51,13 @@ def gemmStridedBatchedEx(
         x = _matrix(a + i * stridea * TYPES[atype].itemsize, TYPES[atype], *((k, m) if transa else (m, k)), lda)
         y = _matrix(b + i * strideb * TYPES[btype].itemsize, TYPES[btype], *((n, k) if transb else (k, n)), ldb)
         z = _matrix(c + i * stridec * TYPES[ctype].itemsize, TYPES[ctype], m, n, ldc)
-        product = one * ((x.T if transa else x).astype(wide) @ (y.T if transb else y).astype(wide))
+        with np.errstate(all="ignore"):
+            product = one * ((x.T if transa else x).astype(wide) @ (y.T if transb else y).astype(wide))
         z[...] = product if zero == 0 else product + zero * z.astype(wide)
+
+
+def setMathMode(handle: int, mode: int) -> None:
+    modes[handle] = mode
 
 
 def getVersion(handle: int) -> int:

@@ -20,7 +20,8 @@ class World:
 
     `driver` and `runtime` are versions as CUDA gives them (0: no driver is loaded). `missing` names what cannot be
     loaded: "nvrtc", "cublas", "headers". `pinned_limit` is how many bytes of pinned memory there are, `threads`
-    the most that a block of any kernel may have. `memory_error` is raised when the GPU is given data.
+    the most that a block of any kernel may have, `static_shared` the bytes of shared memory that each declares.
+    `memory_error` is raised when the GPU is given data.
     """
 
     devices: int = 1
@@ -31,6 +32,7 @@ class World:
     status: int = 0
     pinned_limit: int = 1 << 40
     threads: int = 1024
+    static_shared: int = 0
     memory_error: Exception | None = None
 
     started: int = 0  # copies given to the device
@@ -87,6 +89,18 @@ class CUDARuntimeError(RuntimeError):
     def __init__(self, status: int) -> None:
         self.status = status
         super().__init__(self.NAMES.get(status, f"cudaError{status}: error {status}"))
+
+
+class CompileException(Exception):  # noqa: N818  (the name it has in CuPy)
+    """What NVRTC says about a source."""
+
+
+class CNumpyArray:
+    """An argument of a launch that is passed by value: the memory of a NumPy array of one element."""
+
+    def __init__(self, v: np.ndarray) -> None:
+        self.val = v
+        assert v.size == 1 and v.__array_interface__["data"][0]
 
 
 class Device:
@@ -165,7 +179,7 @@ Stream.null = Stream()  # type: ignore[attr-defined]
 
 
 class MemoryPointer:
-    """A place in the memory of a fake GPU: `owner` is an array of bytes of the host."""
+    """A place in the memory of a fake GPU: `owner` is an array of bytes of the host. Without bytes it is null."""
 
     def __init__(self, owner: np.ndarray, offset: int, device_id: int) -> None:
         self.owner, self.offset, self.device_id = owner, offset, device_id
@@ -175,11 +189,12 @@ class MemoryPointer:
         return int(self.owner.__array_interface__["data"][0]) + self.offset
 
     def __add__(self, bytes: int) -> MemoryPointer:
+        assert self.owner.nbytes or bytes == 0
         return MemoryPointer(self.owner, self.offset + bytes, self.device_id)
 
 
 def alloc(size: int) -> MemoryPointer:
-    return MemoryPointer(np.full(max(size, 1), POISON, np.uint8), 0, current_device())
+    return MemoryPointer(np.full(size, POISON, np.uint8), 0, current_device())
 
 
 class PinnedMemoryPointer(np.ndarray):
@@ -239,6 +254,8 @@ def namespace(here: World) -> types.SimpleNamespace:
 
     return Cuda(
         alloc=alloc,
+        compiler=types.SimpleNamespace(CompileException=CompileException),
+        function=types.SimpleNamespace(CNumpyArray=CNumpyArray),
         get_cublas_handle=lambda: 1 + current_device(),
         Device=Device,
         Event=Event,

@@ -32,19 +32,46 @@ class RawModule:
     def get_function(self, name: str) -> RawKernel:
         if name not in self.names:
             raise RuntimeError("CUDA_ERROR_NOT_FOUND: named symbol not found")
-        return RawKernel(emulator.build(self.code, [name], filename="raw.cu"), name)
+        try:
+            return RawKernel(emulator.build(self.code, [name], filename="raw.cu"), name)
+        except emulator.EmulatorError as error:
+            if "needs a C++ compiler" in str(error):
+                raise
+            raise cuda.CompileException(str(error)) from None
 
 
 class RawKernel:
-    """Launches without a check of types, as CuPy does."""
+    """A kernel's attributes on the current device. Dynamic shared memory is counted beside what the kernel declares."""
 
     def __init__(self, library: Any, name: str) -> None:
-        self.library, self.name = library, name
-        self.max_dynamic_shared_size_bytes = 48 << 10
+        self.kernel = Function(self, library, name, cuda.current_device())
         self.max_threads_per_block, self.num_regs = cuda.world().threads, 65536 // cuda.world().threads
+        self.shared_size_bytes = cuda.world().static_shared
+        self._dynamic = (48 << 10) - self.shared_size_bytes
 
-    def __call__(self, grid: Any, block: Any, args: tuple[Any, ...], *, shared_mem: int = 0) -> None:
-        if shared_mem > self.max_dynamic_shared_size_bytes:
+    @property
+    def max_dynamic_shared_size_bytes(self) -> int:
+        return self._dynamic
+
+    @max_dynamic_shared_size_bytes.setter
+    def max_dynamic_shared_size_bytes(self, size: int) -> None:
+        if size + self.shared_size_bytes > cuda.Device().attributes["MaxSharedMemoryPerBlockOptin"]:
+            raise RuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+        self._dynamic = size
+
+
+class Function:
+    """Launches without a check of types, as CuPy does, on the device it was made on."""
+
+    def __init__(self, raw: RawKernel, library: Any, name: str, device: int) -> None:
+        self.raw, self.library, self.name, self.device = raw, library, name, device
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Any, shared_mem: int = 0) -> None:
+        if type(grid) is not tuple or type(block) is not tuple:
+            raise TypeError("expected tuple")
+        if cuda.current_device() != self.device:
+            raise RuntimeError("CUDA_ERROR_INVALID_HANDLE: invalid resource handle")
+        if shared_mem > self.raw.max_dynamic_shared_size_bytes:
             raise RuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
         cuda.world().finish()
         self.library.launch(self.name, grid, block, shared_mem, [_argument(a) for a in args])
@@ -59,6 +86,10 @@ def _argument(value: Any) -> Any:
         return value.data.ptr
     if isinstance(value, cuda.MemoryPointer):
         return value.ptr
+    if isinstance(value, cuda.CNumpyArray):
+        return value.val[0]
     if isinstance(value, np.ndarray) and value.size != 1:
         raise TypeError(f"You are trying to pass a numpy.ndarray of shape {value.shape} as a kernel parameter.")
+    if not isinstance(value, (np.ndarray, np.generic, bool, int, float)):
+        raise TypeError(f"Unsupported type {type(value)}")
     return value

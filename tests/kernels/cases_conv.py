@@ -85,6 +85,8 @@ CASES = [
     *conv((0, 3, 4, 4), (2, 3, 3, 3), padding=(1, 1), dtypes=F4),
     *conv((2, 3, 4, 4), (0, 3, 3, 3), dtypes=F4),
     *conv((2, 0, 4, 4), (3, 0, 3, 3), dtypes=F4),
+    *conv((2, 3, 0, 4), (4, 3, 3, 3), padding=(2, 2), dtypes=F4),
+    *conv((2, 3, 4, 0), (3, 1, 3, 3), padding=(2, 2), groups=3, dtypes=F4),
     *windows((2, 3, 5, 6), (3, 2), (1, 2), (1, 0)),
     *windows((1, 4, 7, 8), (3, 3), padding=(1, 1), dtypes=F4_F8),
     *windows((2, 1, 9, 7), (2, 3), (2, 3), (2, 1), (3, 2), dtypes=F4),

@@ -134,6 +134,6 @@ CASES = [
     mean(3000, labels(3000, 9, "i4"), ignore_index=-100, **SINGLE),
     mean(0, labels(0, 9), ignore_index=-100, **SINGLE),
     mean(4, np.full(4, -100), ignore_index=-100, **SINGLE),
-    mean(10_000, labels(10_000, 9, ignored=-100), ignore_index=-100, **HALF),
+    mean(10_000, labels(10_000, 9, ignored=-100), ignore_index=-100),
     mean(10_001, labels(10_001, 9), np.abs(randoms((9,))), ignore_index=-100, **SINGLE),
 ]  # fmt: skip

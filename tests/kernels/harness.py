@@ -66,7 +66,8 @@ def kernel_case(
     shapes = "-".join(["x".join(map(str, a.shape)) or "0d" if hasattr(a, "shape") else str(a) for a in made])
     statics = ",".join([f"{k}={v}" for k, v in static.items()])
     label = id or f"{name}-{shapes}-{statics}".replace(" ", "")
-    return KernelCase(label, name, made, static, tuple(dtypes), tolerance or {}, specials, layouts, exact)
+    there = tuple([d for d in dtypes if d in DTYPES])
+    return KernelCase(label, name, made, static, there, tolerance or {}, specials, layouts, exact)
 
 
 def randoms(shape: tuple[int, ...], name: str = "", i: int = 0) -> np.ndarray:

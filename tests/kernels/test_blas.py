@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels.harness import DTYPES
 
 import gradflow as gf
 from gradflow.backend import get_backend
+from gradflow.backend.base import guarded
 from gradflow.backend.cuda import blas
 from gradflow.backend.cuda.operand import Operand
 from gradflow.backend.cuda.plan import LaunchError, Plan, Planner
+from gradflow.backend.dtypes import as_dtype
 
-HALVES = (np.dtype("f2"), np.dtype(pytest.importorskip("ml_dtypes").bfloat16))
+HALVES = [as_dtype(d) for d in ("f2", "bfloat16") if d in DTYPES]
+KINDS = [("f4", "f4"), ("f8", "f8"), (HALVES[0], "f4"), *[(half, half) for half in HALVES]]
 
 
 @st.composite
@@ -64,7 +68,7 @@ def run(device: str, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> np.ndarra
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "emulated"])
-@pytest.mark.parametrize("kinds", [("f4", "f4"), ("f8", "f8"), (HALVES[0], "f4"), (HALVES[1], HALVES[1])], ids=str)
+@pytest.mark.parametrize("kinds", KINDS, ids=str)
 def test_any_readable_layout(device: str, kinds: tuple[Any, Any], fake_cuda: Callable[..., Any]) -> None:
     @settings(max_examples=60, deadline=None, derandomize=True)
     @given(products())
@@ -113,6 +117,16 @@ A, B, OUT = operand((2, 3), (12, 4)), operand((3, 4), (16, 4)), operand((2, 4), 
 def test_what_blas_cannot_do_is_refused(a: Operand, b: Operand, out: Operand, match: str) -> None:
     with pytest.raises(ValueError, match=rf"(?s)\[matmul\].*{match}"):
         blas.gemm(a, b, out)
+
+
+@pytest.mark.parametrize("device", ["cuda:1", "emulated"])
+def test_batches_in_reverse_order(device: str, fake_cuda: Callable[..., Any]) -> None:
+    backend, a = get_backend(device), np.arange(12.0).reshape(3, 2, 2)
+    with guarded(backend):
+        x = backend.from_host(a)
+        for left, right in ((slice(None, None, -1), slice(None)), (slice(None), slice(None, None, -1))):
+            found = backend.kernels["matmul"](x[left], x[right])
+            assert np.array_equal(backend.to_host(found), a[left] @ a[right])
 
 
 def test_a_launcher_without_a_source_launches_nothing() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from kernels.compiled import ARCHITECTURES, SHARED_OPTIN, Usage, kernel_of, kind_of
+from kernels.harness import DTYPES
 
 from gradflow.backend.cuda.launcher import LAUNCHERS
+from gradflow.backend.cuda.signature import C_NAMES
 from kernels import compiled
 
 STATIC_SHARED = 48 << 10
@@ -58,3 +60,13 @@ def test_every_kernel_has_an_instance() -> None:
     }
     wanted = {(program.filename, kernel_of(name)) for program, names in found.items() for name in names}
     assert kernels - wanted == set()
+
+
+def test_every_kernel_of_floats_is_compiled_for_all_of_them() -> None:
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for program, names in compiled.compiled_instances().items():
+        for name in names:
+            kernel, *floats = kind_of(name)
+            kinds.setdefault((program.filename, kernel), set()).update(floats)
+    floats = {C_NAMES[d] for d in DTYPES}
+    assert {kernel: found for kernel, found in kinds.items() if found not in (set(), floats)} == {}

@@ -88,6 +88,10 @@ def test_check_compares_kernels_with_references() -> None:
         make(wrong=True, name="bad_wave").check((33,))
 
 
+def forgets(plan: Any, x: Any) -> None:
+    plan.empty(x.shape, x.dtype)
+
+
 LOGARITHM = """
 __global__ void logarithm(const float* x, float* y, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -116,8 +120,52 @@ def test_nan_and_infinities_must_be_the_references() -> None:
         op.check(abs(x) + 1, wrong="shape")
 
 
+@pytest.mark.parametrize(
+    "one, other", [(0.0, -0.0), (1.0, True), ((0.0,), (-0.0,)), (1, True), (np.float32(0), np.float32(-0.0))]
+)
+def test_statics_that_are_equal_and_not_the_same_have_plans_of_their_own(one: Any, other: Any) -> None:
+    seen = []
+
+    def launch(plan: Any, x: Any, *, k: Any) -> Any:
+        seen.append(repr(k))
+        return plan.zeros(x.shape, x.dtype)
+
+    op = gf.cuda_kernel(source=SOURCE, reference=lambda np, x, *, k: x)(launch)
+    for k in (one, other, one, other):
+        op(gf.ones(3, device="emulated"), k=k)
+    assert seen == [repr(one), repr(other)]
+
+
+def test_integers_go_to_the_reference() -> None:
+    half = gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x / 2)(lambda plan, x: plan.zeros(x.shape, x.dtype))
+    y = half(gf.tensor([1, 2], device="emulated"))
+    assert y.tolist() == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [gf.float32, "float32", "f4", np.float32])
+def test_dtypes_are_spelled_in_any_way(dtype: Any) -> None:
+    def three(plan: Any, x: Any) -> Any:
+        y = plan.empty(x.shape, x.dtype)
+        plan.fill(y, 3)
+        return y
+
+    op = gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x, dtypes=(dtype,))(three)
+    assert op(gf.ones(2, dtype=gf.float32, device="emulated")).tolist() == [3.0, 3.0]
+    assert op(gf.ones(2, dtype=gf.float64, device="emulated")).tolist() == [1.0, 1.0]
+
+
 def test_errors_are_clear() -> None:
     wave = make()
+    with pytest.raises(TypeError, match=r"\[wave\] check takes shapes, which are tuples, and arrays"):
+        wave.check(1000)
+    with pytest.raises(ValueError, match=r"\[wave\] there are no kernels on cpu; check on cuda or emulated"):
+        wave.check((3,), device="cpu")
+    with pytest.raises(TypeError, match=r"\[forgets\] its launcher returns nothing"):
+        gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x)(forgets)(gf.ones(2, device="emulated"))
+    with pytest.raises(TypeError, match="takes a source, which is text, and a reference"):
+        gf.cuda_kernel(source=SOURCE, reference=None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="dtypes are of .* one at least, got"):
+        gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x, dtypes=())
     with pytest.raises(TypeError, match=r"\[wave\] takes 1 operands \(x\), got 0"):
         wave.check()
     with pytest.raises(TypeError, match=r"\[wave\] has no option q"):
@@ -149,3 +197,30 @@ def test_source_that_does_not_compile_names_its_line() -> None:
     op = gf.cuda_kernel(source=broken, reference=lambda np, x: x)(run)
     with pytest.raises(RuntimeError, match=r"run\.cu:3|needs a C\+\+ compiler"):
         op(gf.ones(2, device="emulated"))
+
+
+def test_kernels_of_one_name_are_not_mixed_up() -> None:
+    x = gf.tensor([0.5], device="emulated")
+    old, other = make(), make(name="another_wave")
+    new = make()
+    assert np.allclose(new(x).numpy(), np.sin(0.5), atol=1e-6)
+    for use in (lambda: old(x), lambda: old.check((3,))):
+        with pytest.raises(RuntimeError, match=r"\[wave\] was defined anew; use the new one"):
+            use()
+    with pytest.raises(ValueError, match="'wave' already has a kernel called 'wave_grad'; name this one otherwise"):
+        other.backward(reference=lambda xp, g, x: g)(named("wave_grad"))
+    with pytest.raises(ValueError, match="'wave' already has a kernel called 'wave_grad'; name this one otherwise"):
+        make(name="wave_grad")
+    with pytest.raises(ValueError, match="the backward kernel of 'another_wave' needs a name of its own"):
+        other.backward(reference=lambda xp, g, x: g)(named("another_wave"))
+    with pytest.raises(ValueError, match="gradflow itself has an operation called 'exp'"):
+        other.backward(reference=lambda xp, g, x: g)(named("exp"))
+    assert np.allclose(gf.exp(x).numpy(), np.exp(0.5))
+
+
+def named(name: str) -> Any:
+    def plan(plan: Any, g: Any, x: Any) -> Any:
+        raise AssertionError("it is never launched")
+
+    plan.__name__ = name
+    return plan

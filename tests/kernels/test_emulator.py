@@ -8,12 +8,13 @@ import shutil
 import threading
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 import pytest
+from kernels.harness import DTYPES
 
 from gradflow.backend.cuda import emulator
 from gradflow.backend.cuda.emulator import EmulatorError, Library, build
+from gradflow.backend.dtypes import as_dtype
 
 pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
 
@@ -255,7 +256,7 @@ def test_atomics():
     assert (u[0], f[0], d[0]) == (64 << 40, 32, 16)
 
 
-HALVES = [("half", np.dtype(np.float16)), ("bfloat16", np.dtype(ml_dtypes.bfloat16))]
+HALVES = [(name, as_dtype(key)) for name, key in (("half", "f2"), ("bfloat16", "bfloat16")) if key in DTYPES]
 
 
 @pytest.mark.parametrize("name, dtype", HALVES)

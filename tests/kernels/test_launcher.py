@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from gradflow.backend import get_backend
+from gradflow.backend.base import guarded
+from gradflow.backend.cuda import launcher
 from gradflow.backend.cuda.launcher import Launcher, PlanCache, forget_plans
 from gradflow.backend.cuda.operand import Operand, strides_of
 from gradflow.backend.cuda.plan import LaunchError, Planner, fast_div
@@ -31,6 +33,12 @@ __global__ void divide(const int* x, int* y, FastDiv d, int n) {
 }
 __global__ void look(const int* x, long long* fault, int n) {
     if (threadIdx.x < n && x[threadIdx.x] < 0) raise_fault(fault, x[threadIdx.x]);
+}
+struct Inner { int a; short b; };
+struct Outer { int first; Inner inner; long long last; };
+__global__ void nested(Outer outer, int* y) {
+    y[0] = outer.first + outer.inner.a;
+    y[1] = outer.inner.b + int(outer.last);
 }
 """
 PROGRAM = Program(SOURCE, "test.cu")
@@ -122,6 +130,8 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "no geometry": (lambda p, x, y: p.launch("scale", ["f4"], x, y, 1.0, 3), "say how many threads"),
     "oversize grid": (lambda p, x, y: go(p, x, y, grid=(1, 70000)), "over the limit"),
     "oversize block": (lambda p, x, y: go(p, x, y, grid=(1,), block=2048), "1 to 1024"),
+    "deep block": (lambda p, x, y: go(p, x, y, grid=(1,), block=(2, 2, 65)), r"within \(1024, 1024, 64\)"),
+    "empty block": (lambda p, x, y: go(p, x, y, threads=3, block=0), r"a block of \(0, 1, 1\) threads"),
     "shared memory": (lambda p, x, y: go(p, x, y, grid=(1,), shared=1 << 20), "bytes of shared memory"),
     "division by 0": (lambda p, x, y: p.fast_div(0), "cannot divide by 0"),
 }  # fmt: skip
@@ -207,3 +217,134 @@ def test_operands_are_seen_as_arrays_would_be() -> None:
     with pytest.raises(ValueError, match="cannot see"):
         x.transpose(1, 0, 2).reshape(20, 6)
     assert strides_of((2, 3, 4), 4, (0, 2, 1)) == (48, 4, 12)
+
+
+# -- what a plan is found by --------------------------------------------------------------------------------------
+
+
+def test_statics_that_are_equal_but_not_the_same_have_plans_of_their_own() -> None:
+    run, x = made(scale), on_device(np.ones(3, "f4"))
+    assert [bool(np.signbit(run(x, factor=f)[0])) for f in (0.0, -0.0, 0.0, 0, np.float64(-0.0))] == [0, 1, 0, 0, 1]
+    assert run(x, factor=1)[0] == run(x, factor=1.0)[0] == 1
+    with pytest.raises(SignatureError, match=r"\[scale\] factor takes a float, got True"):
+        run(x, factor=True)
+
+
+def test_nan_finds_its_plan_again() -> None:
+    run, x = made(scale), on_device(np.ones(3, "f4"))
+    for _ in range(3):
+        assert np.isnan(run(x, factor=float("nan"))).all()
+    assert len(run.plans) == 1
+
+
+def test_numbers_as_operands_are_part_of_what_a_plan_is_found_by() -> None:
+    def times(plan: Planner, x: Operand, factor: Any) -> Operand:
+        return scale(plan, x, factor=factor)
+
+    run, x = made(times), on_device(np.ones(3, "f4"))
+    assert [float(run(x, f)[0]) for f in (2.0, 3.0, 1, 1.0, 2.0)] == [2.0, 3.0, 1.0, 1.0, 2.0]
+    assert [bool(np.signbit(run(x, f)[0])) for f in (0.0, -0.0)] == [False, True]
+    with pytest.raises(SignatureError, match=r"\[scale\] factor takes a float, got True"):
+        run(x, True)
+    with pytest.raises(SignatureError, match=r"\[scale\] factor takes a float by value, got \(3,\)"):
+        run(x, on_device(np.ones(3, "f4")))
+
+
+def test_alignment_of_every_operand_is_part_of_what_a_plan_is_found_by() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    def look(plan: Planner, x: Operand, y: Operand) -> Operand:
+        seen.append((x.aligned, y.aligned))
+        return scale(plan, x)
+
+    whole = on_device(np.ones(64, "f4"))
+    start = -(-BACKEND.address(whole) // 16) * 16 - BACKEND.address(whole)
+    even, odd = whole[start // 4 :][:8], whole[start // 4 + 1 :][:8]
+    run = made(look)
+    for _ in range(2):
+        run(even, even), run(even, odd), run(odd, even)
+    assert seen == [(True, True), (True, False), (False, True)]
+
+
+def test_a_runtime_static_may_be_left_out() -> None:
+    run, x = made(scale, runtime=("factor",)), on_device(np.ones(3, "f4"))
+    assert [float(y[0]) for y in (run(x, factor=5.0), run(x), run(x, factor=7.0))] == [5.0, 2.0, 7.0]
+
+
+def test_plans_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "MAX_PLANS", 3)
+    run, x = made(scale), on_device(np.ones(3, "f4"))
+    for i in range(10):
+        assert run(x, factor=float(i))[0] == i
+        assert len(run.plans) <= 3
+
+
+def test_a_plan_made_under_an_old_setting_is_not_kept() -> None:
+    def forgetful(plan: Planner, x: Operand) -> Operand:
+        forget_plans()  # as another thread may at any time
+        return scale(plan, x)
+
+    run = made(forgetful)
+    run(on_device(np.ones(3, "f4")))
+    assert not run.plans
+
+
+def test_what_no_kernel_can_read_is_declined() -> None:
+    swapped = np.arange(3).astype(">i4").view(BACKEND.array_type)
+    outcome = made(scale)(swapped)
+    assert isinstance(outcome, Declined) and "bytes are in another order" in outcome.reason
+    outcome = made(scale)(np.ones(3, "f4"))
+    assert isinstance(outcome, Declined) and "neither an array of emulated nor hashable" in outcome.reason
+
+
+# -- memory -------------------------------------------------------------------------------------------------------
+
+
+def test_what_an_operand_cannot_be_seen_as() -> None:
+    x = Operand(0, (2, 3), np.dtype("f4"), (12, 4))
+    for index in (2, -3, (0, 3), (0, 0, 0)):
+        with pytest.raises(IndexError, match=r"is out of range of axis|3 indices into"):
+            x[index]
+    with pytest.raises(ValueError, match="cannot see"):
+        x.reshape(0, -1)
+    empty = Operand(0, (0, 3), np.dtype("f4"), (12, 4))
+    assert empty.reshape(3, -1).shape == (3, 0)
+    planner = Planner("mine", PROGRAM, BACKEND, 0, False)
+    with pytest.raises(ValueError, match=r"\[mine\] \(0, 0\) is no order of the axes of \(2, 3\)"):
+        planner.empty((2, 3), "f4", (0, 0))
+
+
+@pytest.mark.parametrize("name", ["emulated", "cuda:1"])
+def test_views_of_nothing(name: str, fake_cuda: Callable[..., Any]) -> None:
+    backend = get_backend(name)
+
+    def rows(plan: Planner, x: Operand) -> Operand:
+        y = plan.zeros(x.shape, x.dtype)
+        plan.launch("scale", [x.dtype], x[1, :], y[1, :], 2.0, 0, grid=(1,))
+        plan.copy(y, x)
+        return y[1]
+
+    run = Launcher(rows, lambda: PROGRAM, ("f4",), False, ()).on(backend, "rows")
+    with guarded(backend):
+        assert run(backend.from_host(np.zeros((2, 0), "f4"))).shape == (0,)
+
+
+def test_what_a_kernel_leaves_out_shows() -> None:
+    run = made(lambda plan, x: plan.empty(x.shape, x.dtype))
+    assert run(on_device(np.ones(2, "f4"))).tobytes() == b"\xcd" * 8
+
+
+@pytest.mark.parametrize("name", ["emulated", "cuda:1"])
+def test_views_further_on(name: str, fake_cuda: Callable[..., Any]) -> None:
+    backend = get_backend(name)
+
+    def swapped(plan: Planner, x: Operand) -> Operand:
+        y = plan.empty((3, *x.shape[1:]), x.dtype)
+        for i in range(2):
+            plan.launch("scale", [x.dtype], x[i], y[2 - i], 2.0, x[i].size, threads=x[i].size)
+        return y[1:]
+
+    run = Launcher(swapped, lambda: PROGRAM, ("f4",), False, ()).on(backend, "swapped")
+    with guarded(backend):
+        found = run(backend.from_host(np.arange(6, dtype="f4").reshape(2, 3)))
+    assert backend.to_host(found).tolist() == [[6.0, 8.0, 10.0], [0.0, 2.0, 4.0]]

@@ -52,6 +52,8 @@ def test_layers_show_their_arguments() -> None:
         (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ValueError, "must be an integer other than 0, got 0"),
         (lambda x: F.avg_pool2d(x, 2, divisor_override=2.5), ValueError, "must be an integer other than 0, got 2.5"),
         (lambda x: F.avg_pool2d(x[0, 0], 2), ValueError, r"\[avg_pool2d\] expected x \(N, C, H, W\) or \(C, H, W\)"),
+        (lambda x: F.max_pool2d(x[:, :, :0], 2, padding=1), ValueError, r"of rows and columns, got \(2, 3, 0, 6\)"),
+        (lambda x: F.avg_pool2d(x[..., :0], 2, padding=1), ValueError, r"\[avg_pool2d\] expected .* of rows and col"),
         (lambda x: F.adaptive_avg_pool2d(x, 0), ValueError, r"output_size must be positive, got \(0, 0\)"),
         (lambda x: F.adaptive_avg_pool2d(x, (None, 2, 1)), TypeError, "output_size must be an integer or two"),
         (lambda x: F.adaptive_max_pool2d(x[:, :, :0], 1), ValueError, r"no empty dimension, got \(2, 3, 0, 6\)"),

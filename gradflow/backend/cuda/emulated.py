@@ -69,7 +69,7 @@ class EmulatedBackend(NumpyBackend):
     # -- arrays ---------------------------------------------------------------------------------------------------
 
     def from_host(self, array: np.ndarray) -> EmulatedArray:
-        return np.array(array).view(EmulatedArray)
+        return np.array(array, array.dtype.newbyteorder("=")).view(EmulatedArray)
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         self.faults.check(self.device)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+
 from ..dtypes import is_floating
 from ..kernels import Declined
 from .operand import Operand
@@ -28,6 +30,8 @@ USER_LAUNCHERS: dict[str, Launcher] = {}
 MAX_PLANS = 4096
 """Plans a launcher keeps on a device; shapes that never come again must not fill the memory."""
 
+_FLOATING = (float, np.floating)
+
 _caches: weakref.WeakSet[PlanCache] = weakref.WeakSet()
 _backends: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -38,14 +42,15 @@ class Launcher:
     dtypes   the floating dtypes it takes; operands of others are declined
     inplace  kernels may write to operands
     runtime  the statics that change from call to call and do not enter the plan's key
+    owner    the user's operation that it belongs to
     """
 
     def __init__(
         self, plan: Callable[..., Any], program: Callable[[], Program | None], dtypes: Sequence[str], inplace: bool,
-        runtime: Sequence[str],
+        runtime: Sequence[str], owner: str = "",
     ) -> None:  # fmt: skip
         self.plan, self.program, self.dtypes = plan, program, frozenset(dtypes)
-        self.inplace, self.runtime = inplace, tuple(runtime)
+        self.inplace, self.runtime, self.owner = inplace, tuple(runtime), owner
 
     def on(self, backend: Any, name: str) -> PlanCache:
         """The launcher of one computation on one device."""
@@ -66,18 +71,20 @@ class PlanCache:
         values = {k: static.pop(k) for k in self.runtime if k in static} if self.runtime else {}
         kind, address = self.array_type, self.address
         key = (
-            *[(a.dtype, a.shape, a.strides, address(a) & 15 == 0) if type(a) is kind else a for a in args],
-            *static.items(),
+            *[(a.dtype, a.shape, a.strides, address(a) & 15 == 0) if type(a) is kind else _exactly(a) for a in args],
+            *[(k, _exactly(v)) for k, v in static.items()],
+            *values,
         )
+        plans = self.plans
         try:
-            plan = self.plans.get(key)
+            plan = plans.get(key)
         except TypeError:
             return Declined(f"an operand or static that is neither an array of {self.backend.device} nor hashable")
         if plan is None:
             plan = self._make(args, static, values)
-            if len(self.plans) >= MAX_PLANS:
-                self.plans.clear()
-            self.plans[key] = plan
+            if len(plans) >= MAX_PLANS:
+                plans.clear()
+            plans[key] = plan
         return plan if type(plan) is Declined else plan.run(args, values)  # type: ignore[union-attr]
 
     def _make(self, args: Sequence[Any], static: dict[str, Any], values: dict[str, Any]) -> Plan | Declined:
@@ -88,13 +95,29 @@ class PlanCache:
                 continue
             if is_floating(a.dtype) and dtype_key(a.dtype) not in launcher.dtypes:
                 return Declined(f"an operand of dtype {a.dtype}")
+            if not a.dtype.isnative:
+                return Declined("an operand whose bytes are in another order than the device's")
             operands.append(Operand(i, a.shape, a.dtype, a.strides, 0, self.address(a) % 16 == 0))
+        if launcher.owner and not any([is_floating(x.dtype) for x in operands if isinstance(x, Operand)]):
+            return Declined("operands that are all integers")
         planner = Planner(self.name, launcher.program(), self.backend, len(args), launcher.inplace)
         symbols = {k: Runtime(itemgetter(k)) for k in values}
         try:
-            return Plan(planner, launcher.plan(planner, *operands, **static, **symbols))
+            result = launcher.plan(planner, *operands, **static, **symbols)
         except DeclineError as error:
             return Declined(str(error))
+        if launcher.owner and (result is None or result == ()):
+            raise TypeError(f"[{self.name}] its launcher returns nothing; return the result's Operand")
+        return Plan(planner, result)
+
+
+_PLAIN = frozenset([int, str, type(None)])
+
+
+def _exactly(value: Any) -> Any:
+    """A static as part of a key: 1, 1.0 and True differ, so do 0.0 and -0.0, and NaN is NaN."""
+    kind = type(value)
+    return value if kind in _PLAIN else (kind, repr(value) if kind is tuple or isinstance(value, _FLOATING) else value)
 
 
 def launcher(
@@ -131,11 +154,14 @@ def launchers_on(backend: Any) -> dict[str, PlanCache]:
 
 
 def add_launcher(name: str, made: Launcher) -> None:
-    """Make a user's launcher known to all devices; one of the same name is replaced."""
+    """Make a user's launcher known to all devices; one of the same name and owner is replaced."""
     from . import launchers  # noqa: F401  registers gradflow's own
 
     if name in LAUNCHERS:
         raise ValueError(f"[cuda_kernel] gradflow itself has a kernel called {name!r}; name yours otherwise")
+    if name in USER_LAUNCHERS and USER_LAUNCHERS[name].owner != made.owner:
+        owner = USER_LAUNCHERS[name].owner
+        raise ValueError(f"[cuda_kernel] {owner!r} already has a kernel called {name!r}; name this one otherwise")
     USER_LAUNCHERS[name] = made
     for backend in _backends:
         backend.kernels[name] = made.on(backend, name)
@@ -144,4 +170,4 @@ def add_launcher(name: str, made: Launcher) -> None:
 def forget_plans() -> None:
     """Plan anew at the next calls: a setting that launchers read has changed."""
     for cache in _caches:
-        cache.plans.clear()
+        cache.plans = {}  # not cleared: a plan that another thread is making goes to the old one

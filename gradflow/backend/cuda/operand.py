@@ -58,13 +58,15 @@ class Operand:
 
     def view(self, shape: Sequence[int], strides: Sequence[int], offset: int = 0) -> Operand:
         """The same memory, `offset` bytes further on, in another shape and strides (bytes)."""
+        if 0 in shape:
+            offset = -self.offset  # there may be no memory at all, in which no place is further on
         return Operand(self.slot, shape, self.dtype, strides, self.offset + offset, self.address_aligned)
 
     def reshape(self, *shape: int) -> Operand:
         """Another shape of C-contiguous memory."""
         if -1 in shape:
             known = math.prod([n for n in shape if n != -1])
-            shape = tuple([self.size // known if n == -1 else n for n in shape])
+            shape = tuple([self.size // max(known, 1) if n == -1 else n for n in shape])
         if not self.is_c or math.prod(shape) != self.size:
             raise ValueError(f"cannot see {self} as {shape}")
         return self.view(shape, strides_of(shape, self.itemsize))
@@ -73,7 +75,10 @@ class Operand:
         return self.view([self.shape[a] for a in axes], [self.strides[a] for a in axes])
 
     def __getitem__(self, index: Any) -> Operand:
+        """A view by integers and slices."""
         index = index if isinstance(index, tuple) else (index,)
+        if len(index) > self.ndim:
+            raise IndexError(f"{len(index)} indices into {self}")
         shape, strides, offset = [], [], 0
         for axis, (n, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
             i = index[axis] if axis < len(index) else slice(None)
@@ -82,8 +87,10 @@ class Operand:
                 shape.append(len(range(start, stop, step)))
                 strides.append(stride * step)
                 offset += start * stride if shape[-1] else 0
-            else:
+            elif -n <= i < n:
                 offset += (i % n) * stride
+            else:
+                raise IndexError(f"index {i} is out of range of axis {axis} of {self}")
         return self.view(shape, strides, offset)
 
     def __repr__(self) -> str:

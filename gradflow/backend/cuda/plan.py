@@ -10,17 +10,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
-
-from ..dtypes import as_dtype, is_floating
+from ..dtypes import as_dtype
+from .arguments import Fault, LaunchError, Runtime, Struct, bind, fast_div
 from .blas import gemm
 from .operand import Operand, strides_of
 from .program import Program
-from .signature import C_TYPES, Parameter, SignatureError, dtype_key, struct_dtype
+from .signature import SignatureError
 
 WARP = 32
 BLOCK = 256
 MAX_THREADS = 1024
+MAX_BLOCK = (1024, 1024, 64)
 MAX_GRID = (2**31 - 1, 65535, 65535)
 SHARED = 48 << 10
 """Bytes of dynamic shared memory that every kernel may have; more must be asked of the driver."""
@@ -29,45 +29,8 @@ INT_SIZE = 2**31 - 2**24
 """Below this many elements a kernel may count in 32 bits, the last step of a grid-stride loop included."""
 
 
-class LaunchError(ValueError):
-    """A launch that no GPU could make: a grid, a block or shared memory out of bounds."""
-
-
 class DeclineError(Exception):
     """Raised by a launcher, through the planner, to leave a call to the array code."""
-
-
-class Runtime:
-    """A value that is known at each call only: `key[0]` picks from a tuple, `lr.map(f)` computes."""
-
-    __slots__ = ("get",)
-
-    def __init__(self, get: Callable[[dict[str, Any]], Any]) -> None:
-        self.get = get
-
-    def __getitem__(self, i: int) -> Runtime:
-        return Runtime(lambda values: self.get(values)[i])
-
-    def map(self, function: Callable[[Any], Any]) -> Runtime:
-        return Runtime(lambda values: function(self.get(values)))
-
-
-class Fault:
-    """The word that a kernel sets where an index is out of range."""
-
-    __slots__ = ("op", "what")
-
-    def __init__(self, op: str, what: str) -> None:
-        self.op, self.what = op, what
-
-
-class Struct:
-    """A struct to be passed by value."""
-
-    __slots__ = ("fields", "name")
-
-    def __init__(self, name: str, fields: dict[str, Any]) -> None:
-        self.name, self.fields = name, fields
 
 
 class Planner:
@@ -79,6 +42,8 @@ class Planner:
         self.shared_limit = SHARED
         self.shared_optin: int = backend.shared_optin
         self.max_blocks: int = backend.max_blocks
+        # What a device has done to numbers and records before it is launched with them: once, where they never change.
+        self.by_value: Callable[[Any], Any] = getattr(backend, "by_value", _as_it_is)
         self.slots = inputs
         self.steps: list[Callable[[list[Any], dict[str, Any]], None]] = []
 
@@ -105,6 +70,8 @@ class Planner:
     def empty(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Operand:
         """A new buffer, its axes in memory from the widest to the narrowest as `order` has them."""
         dtype = as_dtype(dtype)
+        if order is not None and sorted(order) != list(range(len(shape))):
+            raise ValueError(f"[{self.name}] {tuple(order)} is no order of the axes of {tuple(shape)}")
         strides = strides_of(shape, dtype.itemsize, order)
         slot, shape, backend = self.slots, tuple([int(n) for n in shape]), self.backend
         self.slots += 1
@@ -122,6 +89,8 @@ class Planner:
 
     def fill(self, x: Operand, value: float) -> None:
         """Set all elements."""
+        if not x.size:
+            return
         fetch = self._fetch(x)
         self.steps.append(lambda buffers, _: fetch(buffers).fill(value))
 
@@ -220,104 +189,44 @@ class Planner:
 
         `threads` are rounded up to blocks, of which there are at most `max_blocks`; or `grid` says how many blocks.
         """
-        block = (block, 1, 1) if isinstance(block, int) else (*block, 1, 1)[:3]
+        block = tuple([int(n) for n in ((block, 1, 1) if isinstance(block, int) else (*block, 1, 1)[:3])])
+        _check_block(kernel, block)
         if threads is not None:
+            if threads < 0:
+                raise LaunchError(f"[{kernel}] {threads} threads; it must be 0 or more")
             grid = (min(-(-threads // math.prod(block)), self.max_blocks),)
         if grid is None:
             raise LaunchError(f"[{kernel}] say how many threads, or give a grid")
         grid = tuple([int(n) for n in (*grid, 1, 1)[:3]])
-        self._check_geometry(kernel, grid, tuple(block), shared)
+        self._check_geometry(kernel, grid, shared)
         instance, parameters = self.program.instance(kernel, template)
         if len(arguments) != len(parameters):
             wanted = ", ".join([p.name for p in parameters])
             raise SignatureError(f"[{kernel}] got {len(arguments)} arguments, it takes {len(parameters)}: {wanted}")
-        bound = [self._bind(kernel, p, a) for p, a in zip(parameters, arguments, strict=True)]
+        bound = [bind(self, f"[{kernel}] {p.name}", p, a) for p, a in zip(parameters, arguments, strict=True)]
         if 0 in grid:
             return
         run = self.backend.load(self.program, instance, math.prod(block), shared)
+        constants = [b.constant for b in bound]
+        places = [(i, *b.place) for i, b in enumerate(bound) if b.place]
+        late = [(i, b.get) for i, b in enumerate(bound) if b.get]
+        pointer = self.backend.pointer
 
         def step(buffers: list[Any], values: dict[str, Any]) -> None:
-            run(grid, block, tuple([b(buffers, values) for b in bound]), shared)
+            ready = constants.copy()
+            for i, slot, offset in places:
+                ready[i] = pointer(buffers[slot], offset)
+            for i, get in late:
+                ready[i] = get(buffers, values)
+            run(grid, block, ready, shared)
 
         self.steps.append(step)
 
-    def _check_geometry(self, kernel: str, grid: tuple[int, ...], block: tuple[int, ...], shared: int) -> None:
+    def _check_geometry(self, kernel: str, grid: tuple[int, ...], shared: int) -> None:
         if any([n > most or n < 0 for n, most in zip(grid, MAX_GRID, strict=True)]):
             raise LaunchError(f"[{kernel}] a grid of {grid} blocks is over the limit of {MAX_GRID}")
-        if math.prod(block) > MAX_THREADS or min(block) < 1:
-            raise LaunchError(f"[{kernel}] a block of {block} threads; it must have 1 to {MAX_THREADS}")
         if shared > self.shared_optin:
             raise LaunchError(f"[{kernel}] {shared} bytes of shared memory; a block may have {self.shared_optin}")
-
-    def _bind(self, kernel: str, parameter: Parameter, argument: Any) -> Callable[[list[Any], dict[str, Any]], Any]:
-        where = f"[{kernel}] {parameter.name}"
-        if parameter.pointer:
-            return self._bind_pointer(where, parameter, argument)
-        if isinstance(argument, Struct):
-            return self._bind_struct(where, parameter, argument)
-        if isinstance(argument, (Operand, Fault)) or argument is None:
-            raise SignatureError(f"{where} takes a {parameter.type} by value, got {argument}")
-        if parameter.type not in C_TYPES:
-            raise SignatureError(f"{where} takes a struct {parameter.type}, got {argument!r}")
-        if isinstance(argument, Runtime):
-            return lambda _, values: scalar(where, parameter.type, argument.get(values))
-        value = scalar(where, parameter.type, argument)
-        return lambda _, __: value
-
-    def _bind_pointer(self, where: str, parameter: Parameter, argument: Any) -> Callable[..., Any]:
-        backend, wanted = self.backend, parameter.type
-        if argument is None:
-            return lambda _, __: backend.null
-        if isinstance(argument, Fault):
-            if wanted != "long long":
-                raise SignatureError(f"{where} takes {wanted}*, a fault's word is a long long*")
-            word = backend.fault_word(argument.op, argument.what)
-            return lambda _, __: word
-        if not isinstance(argument, Operand):
-            raise SignatureError(f"{where} takes a pointer to {wanted or 'void'}, got {argument!r}")
-        if wanted and C_TYPES.get(wanted) != dtype_key(argument.dtype):
-            raise SignatureError(f"{where} takes a pointer to {wanted}, got {argument}")
-        if not parameter.const and argument.slot < self.inputs and not self.inplace:
-            raise SignatureError(f"{where} would write to an input; make the parameter const, or the launcher inplace")
-        slot, offset = argument.slot, argument.offset
-        return lambda buffers, _: backend.pointer(buffers[slot], offset)
-
-    def _bind_struct(self, where: str, parameter: Parameter, argument: Struct) -> Callable[..., Any]:
-        if parameter.type.split("<")[0].strip() != argument.name:
-            raise SignatureError(f"{where} takes {parameter.type}, got a struct {argument.name}")
-        dtype = struct_dtype(self.program.text, parameter.type)
-        if set(argument.fields) != set(dtype.names or ()):
-            raise SignatureError(f"{where} has the fields {dtype.names}, got {tuple(argument.fields)}")
-        record = np.zeros(1, dtype)
-        late: list[tuple[str, Callable[..., Any]]] = []
-        for name, value in argument.fields.items():
-            if isinstance(value, Struct):
-                inner = Parameter(name, value.name, False, False)
-                record[name] = self._bind_struct(f"{where}.{name}", inner, value)([], {})
-            elif isinstance(value, Runtime):
-                late.append((name, lambda _, values, v=value: v.get(values)))
-            elif isinstance(value, Operand):
-                late.append((name, lambda buffers, _, v=value: self.backend.address(buffers[v.slot]) + v.offset))
-            elif isinstance(value, (list, tuple)) and any([isinstance(v, Operand) for v in value]):
-                late.append((name, self._addresses(value, dtype[name].shape[0])))
-            else:
-                _fill(f"{where}.{name}", record, name, value)
-        if not late:
-            return lambda _, __: record
-
-        def fill(buffers: list[Any], values: dict[str, Any]) -> Any:
-            filled = record.copy()
-            for name, get in late:
-                filled[name] = get(buffers, values)
-            return filled
-
-        return fill
-
-    def _addresses(self, operands: Sequence[Operand | None], room: int) -> Callable[..., Any]:
-        places = [None if x is None else (x.slot, x.offset) for x in operands]
-        places += [None] * (room - len(places))
-        address = self.backend.address
-        return lambda buffers, _: [0 if p is None else address(buffers[p[0]]) + p[1] for p in places]
 
     def _fetch(self, x: Operand) -> Callable[[list[Any]], Any]:
         """The way to an operand's array."""
@@ -350,39 +259,21 @@ def _result(planner: Planner, result: Any) -> Callable[[list[Any]], Any]:
     raise TypeError(f"[{planner.name}] a launcher returns Operands, tuples of them or None, got {result!r}")
 
 
-def scalar(where: str, kind: str, value: Any) -> np.generic:
-    """A number as C's type has it, refused where it does not fit."""
-    dtype = as_dtype(C_TYPES[kind])
-    fits: bool
-    if isinstance(value, (bool, np.bool_)) or dtype.kind == "b":
-        fits = isinstance(value, (bool, np.bool_)) and dtype.kind == "b"
-    elif is_floating(dtype):
-        fits = isinstance(value, (int, float, np.integer, np.floating))
-    else:
-        fits = isinstance(value, (int, np.integer)) and np.iinfo(dtype).min <= int(value) <= np.iinfo(dtype).max
-    if not fits:
-        raise SignatureError(f"{where} takes a {kind}, got {value!r}")
-    return dtype.type(value)  # type: ignore[no-any-return]
+def _check_block(kernel: str, block: tuple[int, ...]) -> None:
+    outside = any([not 1 <= n <= most for n, most in zip(block, MAX_BLOCK, strict=True)])
+    if outside or math.prod(block) > MAX_THREADS:
+        raise LaunchError(f"[{kernel}] a block of {block} threads; it must have 1 to {MAX_THREADS}, within {MAX_BLOCK}")
 
 
-def _fill(where: str, record: np.ndarray, name: str, value: Any) -> None:
-    try:
-        if isinstance(value, (list, tuple)):
-            record[name][0, : len(value)] = value
-        else:
-            record[name] = value
-    except (TypeError, ValueError, OverflowError, IndexError) as error:
-        raise SignatureError(f"{where} cannot hold {value!r}: {error}") from None
-
-
-def fast_div(divisor: int) -> Struct:
-    """FastDiv: with s = ceil(log2 d), n / d is the high word of n ceil(2^(31 + s) / d), shifted by s - 1."""
-    if not 1 <= divisor < 2**31:
-        raise LaunchError(f"[fast_div] cannot divide by {divisor}; it must be in [1, 2**31)")
-    shift = (divisor - 1).bit_length()
-    multiplier = -(-(1 << (31 + shift)) // divisor) if divisor > 1 else 0
-    return Struct("FastDiv", {"divisor": divisor, "multiplier": multiplier, "shift": max(shift - 1, 0)})
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _assign(_: Any, target: Any, source: Any) -> None:
     target[...] = source
+
+
+__all__ = [
+    "BLOCK", "INT_SIZE", "MAX_GRID", "SHARED", "WARP", "DeclineError", "LaunchError", "Operand", "Plan", "Planner",
+    "Runtime", "Struct", "fast_div", "strides_of",
+]  # fmt: skip

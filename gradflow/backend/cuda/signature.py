@@ -86,7 +86,7 @@ def _spell(kernel: str, argument: Any) -> str:
     if isinstance(argument, str) and re.fullmatch(r"[A-Z]\w*(<.*>)?", argument):  # a struct of the source
         return argument
     try:
-        return C_NAMES[dtype_key(as_dtype(argument))]
+        return C_NAMES[dtype_key(as_dtype("" if argument is None else argument))]  # NumPy takes None for float64
     except (TypeError, KeyError):
         raise SignatureError(f"[{kernel}] {argument!r} is no dtype, integer or C type") from None
 
@@ -166,7 +166,7 @@ def _fields(text: str) -> tuple[tuple[str, str], ...] | None:
         if not match or "(" in line or "=" in line:
             return None
         kind, star, names = match.groups()
-        kind = " ".join(kind.split()).removeprefix("const ")
+        kind = " ".join(kind.split())
         for declared in names.split(","):
             field = re.fullmatch(r"\s*(\*?)\s*(\w+)\s*((?:\[\s*\w+\s*\])*)\s*", declared)
             if not field:
@@ -184,9 +184,29 @@ def parse_aliases(source: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1024)
+def struct_fields(source: str, spelled: str) -> tuple[Parameter, ...]:
+    """The fields of a struct, as parameters; arrays as their elements. `spelled` may have <arguments>."""
+    return tuple([field for field, _ in _members(source, spelled)])
+
+
+@lru_cache(maxsize=1024)
 def struct_dtype(source: str, spelled: str) -> np.dtype:
     """The NumPy dtype of a struct as C lays it out; pointers are 64-bit integers. `spelled` may have <arguments>."""
-    structs = parse_structs(source)
+    members: list[Any] = []
+    for field, shape in _members(source, spelled):
+        if field.pointer:
+            dtype = np.dtype("u8")
+        elif field.type in C_TYPES:
+            dtype = as_dtype(C_TYPES[field.type])
+        else:
+            dtype = struct_dtype(source, field.type)
+        members.append((field.name, dtype, shape) if shape else (field.name, dtype))
+    return np.dtype(members, align=True)
+
+
+def _members(source: str, spelled: str) -> list[tuple[Parameter, tuple[int, ...]]]:
+    """The fields of a struct, each with the shape of an array."""
+    structs, aliases = parse_structs(source), parse_aliases(source)
     match = re.fullmatch(r"(\w+)\s*(?:<(.+)>)?", spelled)
     if not match or match[1] not in structs:
         known = ", ".join(structs) or "none"
@@ -196,17 +216,18 @@ def struct_dtype(source: str, spelled: str) -> np.dtype:
     if len(arguments) != len(template):
         raise SignatureError(f"struct {match[1]} has template parameters {template}, got {arguments}")
     values = dict(zip(template, arguments, strict=True))
-    members: list[Any] = []
-    for name, kind in fields:
-        base, *sizes = re.split(r"\[|\]\[", kind.rstrip("]"))
-        base = _substitute(base, values)
-        base = parse_aliases(source).get(base, base)
-        if base.endswith("*"):
-            dtype = np.dtype("u8")
-        elif base in C_TYPES:
-            dtype = as_dtype(C_TYPES[base])
-        else:
-            dtype = struct_dtype(source, base)
-        shape = tuple([int(_substitute(s, values)) for s in sizes])
-        members.append((name, dtype, shape) if shape else (name, dtype))
-    return np.dtype(members, align=True)
+    found = []
+    for name, text in fields:
+        kind, *sizes = re.split(r"\[|\]\[", text.rstrip("]"))
+        pointer, const = kind.endswith("*"), kind.startswith("const ")
+        kind = _substitute(kind.removeprefix("const ").rstrip("*"), values)
+        kind = "" if kind == "void" else aliases.get(kind, kind)
+        shape = tuple([_size(spelled, name, _substitute(s, values)) for s in sizes])
+        found.append((Parameter(name, kind, pointer, const), shape))
+    return found
+
+
+def _size(struct: str, field: str, text: str) -> int:
+    if not text.isdecimal():
+        raise SignatureError(f"[{struct}] the size of {field} is {text!r}; make it a number or a template parameter")
+    return int(text)

@@ -11,7 +11,7 @@ Both are matrices (or, with groups, stacks of them) that BLAS takes as they are,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,10 +197,9 @@ def columns_of(plan: Planner, x: Operand, g: Geometry, memory: Operand, by_chann
     return turned(stack(columns.reshape(c * r * s, -1), g.groups))
 
 
-def column_memory(plan: Planner, g: Geometry, dtype: Any) -> Operand:
-    """Room for the columns of the largest part of the batch."""
-    first = parts_of(g, dtype.itemsize)[0]
-    return plan.empty((first.stop * g.places * g.groups * g.taps,), dtype)
+def column_memory(plan: Planner, g: Geometry, parts: Sequence[slice], dtype: Any) -> Operand:
+    """Room for the columns of the largest part of the batch, which is the first."""
+    return plan.empty((parts[0].stop * g.places * g.groups * g.taps,), dtype)
 
 
 def weight_matrix(plan: Planner, w: Operand, by_channels: bool) -> Operand:

@@ -54,9 +54,9 @@ def _convolve(plan: Planner, x: Operand, w: Operand, g: Geometry) -> Operand:
         images, weight = pixels(plan.channels_last(x)), weight_matrix(plan, w, False)
         plan.matmul(by_group(images, g.groups), turned(weight), by_group(pixels(y), g.groups))
         return y
-    by_channels, memory = are_by_channels(x, g), column_memory(plan, g, x.dtype)
-    weight = turned(weight_matrix(plan, w, by_channels))
-    for part in parts_of(g, x.itemsize):
+    by_channels, parts = are_by_channels(x, g), parts_of(g, x.itemsize)
+    weight, memory = turned(weight_matrix(plan, w, by_channels)), column_memory(plan, g, parts, x.dtype)
+    for part in parts:
         columns = columns_of(plan, x[part], g, memory, by_channels)
         plan.matmul(columns, weight, by_group(pixels(y[part]), g.groups))
     return y
@@ -136,7 +136,7 @@ def conv2d_input_grad(
     cotangents, added back."""
     require_floats(plan, y_grad)
     g = geometry(x_shape, w.shape, stride, padding, dilation, groups)
-    if 0 in (y_grad.size, w.size):
+    if 0 in (y_grad.size, w.size, math.prod(x_shape)):
         return plan.zeros(x_shape, y_grad.dtype, (0, 2, 3, 1))
     if g.pointwise:
         x = plan.empty(g.x, y_grad.dtype, (0, 2, 3, 1))
@@ -159,8 +159,9 @@ def _added_back(plan: Planner, y_grad: Operand, w: Operand, g: Geometry) -> Oper
     cg = g.w[1]
     x = plan.empty(g.x, y_grad.dtype, (0, 2, 3, 1))
     y_grad, weight = plan.channels_last(y_grad), weight_matrix(plan, grouped(w, g.groups), True)
-    memory = column_memory(plan, g, sum_dtype(x))
-    for part in parts_of(g, memory.itemsize):
+    parts = parts_of(g, sum_dtype(x).itemsize)
+    memory = column_memory(plan, g, parts, sum_dtype(x))
+    for part in parts:
         images, outs = x[part], pixels(y_grad[part])
         columns = memory[: outs.shape[0] * g.groups * g.taps]
         plan.matmul(by_group(outs, g.groups), weight, by_group(columns.reshape(outs.shape[0], -1), g.groups))
@@ -196,7 +197,7 @@ def _weight_grad(plan: Planner, x: Operand, y_grad: Operand, g: Geometry) -> Ope
     """y_grad^T @ columns, summed over the parts of the batch in float32 or wider, as (K, C / groups, R, S)."""
     (k, cg, r, s), parts, by_channels = g.w, parts_of(g, x.itemsize), are_by_channels(x, g)
     dtype = sum_dtype(x) if len(parts) > 1 else x.dtype
-    memory, product = column_memory(plan, g, x.dtype), plan.empty((k, g.taps), dtype)
+    memory, product = column_memory(plan, g, parts, x.dtype), plan.empty((k, g.taps), dtype)
     total = ordered = product.reshape(k, r, s, cg).transpose(0, 3, 1, 2) if by_channels else product.reshape(*g.w)
     if by_channels or len(parts) > 1:
         total = plan.empty(g.w, dtype)
