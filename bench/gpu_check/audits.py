@@ -1,4 +1,4 @@
-"""The parity audit of the yardstick nets: every operation of a training step against NumPy."""
+"""The parity audit of the benchmark networks: every operation of a training step against NumPy."""
 
 from __future__ import annotations
 

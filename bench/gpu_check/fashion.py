@@ -1,4 +1,4 @@
-"""Time to 91.5 % on Fashion-MNIST, with the yardstick net `cnn` and the loop of `gradflow train`."""
+"""Time to 91.5 % on Fashion-MNIST, with the network `cnn` and the loop of `gradflow train`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training steps of the yardstick nets: gradflow, and PyTorch eager, compiled, and as a CUDA graph."""
+"""Training steps of the benchmark networks: gradflow, and PyTorch eager, compiled, and as a CUDA graph."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_errors_are_clear() -> None:
         gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x)(forgets)(gf.ones(2, device="emulated"))
     with pytest.raises(TypeError, match="takes a source, which is text, and a reference"):
         gf.cuda_kernel(source=SOURCE, reference=None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="dtypes are of .* one at least, got"):
+    with pytest.raises(ValueError, match=r"dtypes are of .* one at least, got"):
         gf.cuda_kernel(source=SOURCE, reference=lambda np, x: x, dtypes=())
     with pytest.raises(TypeError, match=r"\[wave\] takes 1 operands \(x\), got 0"):
         wave.check()

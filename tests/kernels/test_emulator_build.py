@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gradflow.backend.cuda import emulator
+from gradflow.backend.cuda.emulated import EmulatedBackend
 from gradflow.backend.cuda.emulator import EmulatorError, Library, build
 
 ROOT = Path(__file__).parents[2]
@@ -181,3 +182,12 @@ def test_without_its_runtime_address_sanitizer_is_explained(monkeypatch):
     )
     with pytest.raises(EmulatorError, match=message):
         build(ADD, ["add"], filename="add.cu")
+
+
+def test_the_order_of_threads_is_one_of_two(monkeypatch):
+    for order, reverse in (("", False), ("forward", False), ("reverse", True)):
+        monkeypatch.setenv("GRADFLOW_EMULATOR_ORDER", order)
+        assert EmulatedBackend().reverse is reverse
+    monkeypatch.setenv("GRADFLOW_EMULATOR_ORDER", "backwards")
+    with pytest.raises(ValueError, match="GRADFLOW_EMULATOR_ORDER is forward or reverse, got 'backwards'"):
+        EmulatedBackend()

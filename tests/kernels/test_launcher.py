@@ -127,6 +127,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "writes an input": (lambda p, x, y: go(p, y, x), "y would write to an input"),
     "struct for number": (lambda p, x, y: go(p, x, y, p.fast_div(3)), "takes float, got a struct"),
     "number for struct": (lambda p, x, y: p.launch("divide", [], None, None, 3, 3, threads=3), "d takes a struct"),
+    "negative threads": (lambda p, x, y: go(p, x, y, threads=-5), "-5 threads; it must be 0 or more"),
     "no geometry": (lambda p, x, y: p.launch("scale", ["f4"], x, y, 1.0, 3), "say how many threads"),
     "oversize grid": (lambda p, x, y: go(p, x, y, grid=(1, 70000)), "over the limit"),
     "oversize block": (lambda p, x, y: go(p, x, y, grid=(1,), block=2048), "1 to 1024"),

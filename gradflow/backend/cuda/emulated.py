@@ -61,7 +61,10 @@ class EmulatedBackend(NumpyBackend):
         super().__init__()
         self.device = Device("emulated")
         self.array_type = EmulatedArray
-        self.reverse = os.environ.get("GRADFLOW_EMULATOR_ORDER") == "reverse"
+        order = os.environ.get("GRADFLOW_EMULATOR_ORDER") or "forward"
+        if order not in ("forward", "reverse"):
+            raise ValueError(f"[emulator] GRADFLOW_EMULATOR_ORDER is forward or reverse, got {order!r}")
+        self.reverse = order == "reverse"
         self.faults = Faults(np.zeros(WORDS, np.int64))
         self._libraries: dict[tuple[Program, str], emulator.Library] = {}
         self.kernels: dict[str, Callable[..., Any]] = dict(launchers_on(self))
