@@ -16,7 +16,9 @@ import fake_cupy
 
 from gradflow.backend import device as devices
 from gradflow.backend import diagnose
+from gradflow.backend.cuda.emulated import EmulatedBackend, with_all_floats
 from gradflow.backend.cuda.emulator import EmulatorError
+from gradflow.backend.cuda.program import Program
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,6 +30,22 @@ def pytest_runtest_call(item: Any) -> Any:
         if "needs a C++ compiler" in str(error) or "needs the package ml_dtypes" in str(error):
             pytest.skip(str(error))
         raise
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_of_a_source_together() -> Iterator[None]:
+    """Has all that the kernel cases need of a source compiled when its first kernel is wanted, on all cores."""
+
+    def companions(program: Program, instance: str) -> set[str]:
+        from kernels import compiled
+
+        traits = EmulatedBackend.multiprocessors, EmulatedBackend.max_blocks, EmulatedBackend.shared_optin
+        known = compiled.instances(*traits).get(program, {})
+        return set(known) if instance in known else set(with_all_floats(program, instance))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmulatedBackend, "companions", staticmethod(companions))
+        yield
 
 
 @pytest.fixture

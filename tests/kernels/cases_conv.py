@@ -32,10 +32,11 @@ def conv(
     # At stride 1 the array code convolves, where an infinite weight times padding is NaN. Columns are added back where
     # the convolution's would be twice as large, without padding.
     same = stride != (1, 1) or w[0] * x[2] * x[3] < 2 * x[1] * y[2] * y[3]
+    seen = 0 not in x[2:]  # of an image without rows, kernels do not multiply the padding
     return [
-        kernel_case("conv2d", x, w, (w[0],), id=f"conv2d-{name}", **static),
+        kernel_case("conv2d", x, w, (w[0],), id=f"conv2d-{name}", specials=seen, **static),
         kernel_case("conv2d_input_grad", y, w, id=f"conv2d_input_grad-{name}", x_shape=x, specials=same, **static),
-        kernel_case("conv2d_weight_grad", x, y, id=f"conv2d_weight_grad-{name}", w_shape=w, **static),
+        kernel_case("conv2d_weight_grad", x, y, id=f"conv2d_weight_grad-{name}", w_shape=w, specials=seen, **static),
     ]
 
 
