@@ -148,14 +148,13 @@ def kind_of(instance: str) -> tuple[str, ...]:
     return kernel_of(instance), *re.findall(r"\b(?:float|double|__half|__nv_bfloat16)\b", instance)
 
 
-def wanted_on(architecture: str, names: Iterable[str], thorough: bool) -> list[str]:
-    """What is compiled: all on the newest architecture, else of each kernel and dtype the one of the widest vectors."""
-    if thorough or architecture == ARCHITECTURES[-1]:
-        return sorted(names)
-    widest: dict[tuple[str, ...], str] = {}
-    for name in sorted(names, key=lambda n: [int(width) for width in re.findall(r"\b\d+\b", n)]):
-        widest[kind_of(name)] = name
-    return sorted(widest.values())
+def widest(names: Iterable[str]) -> list[str]:
+    """Of instances that differ in numbers only, which are mostly widths of vectors, the one of the largest."""
+    chosen = {
+        re.sub(r"\b\d+\b", "#", name): name
+        for name in sorted(names, key=lambda n: [int(width) for width in re.findall(r"\b\d+\b", n)])
+    }
+    return sorted(chosen.values())
 
 
 @dataclass(frozen=True)
@@ -191,9 +190,9 @@ def compiler() -> Compiler | None:
 
 
 def usages(found: Compiler, thorough: bool = False) -> tuple[list[Usage], list[str]]:
-    """What every instance takes, and all warnings; `thorough`: on every architecture. Raises CompileError."""
+    """What the `widest` instances take, or if `thorough` all, and all warnings. Raises CompileError."""
     work = [
-        (p, arch, wanted_on(arch, names, thorough))
+        (p, arch, sorted(names) if thorough else widest(names))
         for p, names in compiled_instances().items()
         for arch in ARCHITECTURES
     ]
