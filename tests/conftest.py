@@ -16,7 +16,7 @@ import fake_cupy
 
 from gradflow.backend import device as devices
 from gradflow.backend import diagnose
-from gradflow.backend.cuda.emulated import EmulatedBackend, with_all_floats
+from gradflow.backend.cuda.emulated import EmulatedBackend
 from gradflow.backend.cuda.emulator import EmulatorError
 from gradflow.backend.cuda.program import Program
 
@@ -41,7 +41,7 @@ def kernels_of_a_source_together() -> Iterator[None]:
 
         traits = EmulatedBackend.multiprocessors, EmulatedBackend.max_blocks, EmulatedBackend.shared_optin
         known = compiled.instances(*traits).get(program, {})
-        return set(known) if instance in known else set(with_all_floats(program, instance))
+        return set(known) if instance in known else {instance}
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(EmulatedBackend, "companions", staticmethod(companions))
