@@ -23,9 +23,9 @@ from ..autograd.batch import loop
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
-from ..backend.dtypes import is_half
 from ..backend.threads import spread
 from ..backend.workspace import get_conv_workspace
+from .elementwise import wide
 
 Pair = tuple[int, int]
 
@@ -128,11 +128,6 @@ def grouped_pixels(g: Any, groups: int) -> Any:
     """(n, rows, cols, K) -> (g, n * rows * cols, K/g)."""
     n, rows, cols, k = g.shape
     return g.reshape(n * rows * cols, groups, k // groups).transpose(1, 0, 2)
-
-
-def wide(x: Any) -> Any:
-    """16-bit floats in float32, in which they are multiplied and summed."""
-    return x.astype("f4") if is_half(x.dtype) else x
 
 
 def convolve(
@@ -346,7 +341,7 @@ def fold(np: Any, columns: Any, *, size: Pair, kernel: Pair, stride: Pair, paddi
     rows, cols = out_size(size, kernel, stride, padding, dilation)
     n, c = columns.shape[0], columns.shape[1] // (r * s)
     parts = columns.reshape(n, c, r, s, rows, cols)
-    image = np.zeros((n, c, size[0] + 2 * p, size[1] + 2 * q), "f4" if is_half(columns.dtype) else columns.dtype)
+    image = np.zeros((n, c, size[0] + 2 * p, size[1] + 2 * q), wide(columns[:0]).dtype)
     for i in range(r):
         for j in range(s):
             image[:, :, i * dh : i * dh + sh * rows : sh, j * dw : j * dw + sw * cols : sw] += parts[:, :, i, j]

@@ -13,7 +13,7 @@ from ..autograd.batch import fold, loop, spread
 from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import Value, make
-from .conv import wide
+from .elementwise import wide
 
 
 def _per_channel(xp: Any, v: Any, ndim: int) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..autograd.batch import fold, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
-from .conv import wide
+from .elementwise import wide
 
 Pair = tuple[int, int]
 

@@ -8,7 +8,7 @@ from ..autograd.batch import fold, loop, shifted, spread
 from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
-from .conv import wide
+from .elementwise import wide
 from .index import ARRAY, equals
 
 

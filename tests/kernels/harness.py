@@ -58,7 +58,6 @@ def kernel_case(
     specials: bool = True,
     layouts: bool = True,
     exact: bool = False,
-    grad: bool = True,
     **static: Any,
 ) -> KernelCase:
     """A case; tuples among `args` are shapes, to be filled with standard normal numbers."""
