@@ -28,6 +28,11 @@ class Operand:
     aligned = property(lambda self: self.address_aligned and self.offset % 16 == 0)
 
     @property
+    def sum_dtype(self) -> np.dtype:
+        """What floats of this dtype are added up in, acc_t<T> to kernels: float64 for itself, else float32."""
+        return np.dtype("f8" if self.itemsize == 8 else "f4")
+
+    @property
     def order(self) -> tuple[int, ...]:
         """The axes from the widest stride to the narrowest."""
         return tuple(sorted(range(self.ndim), key=lambda a: (-abs(self.strides[a]), a)))

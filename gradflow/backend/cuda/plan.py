@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from ..dtypes import as_dtype
+from ..dtypes import as_dtype, is_floating
 from .arguments import Fault, LaunchError, Runtime, Struct, bind, fast_div
 from .blas import gemm
 from .operand import Operand, strides_of
@@ -63,7 +63,11 @@ class Planner:
     def require(self, condition: bool, reason: str) -> None:
         """Decline unless a condition holds."""
         if not condition:
-            raise DeclineError(reason)
+            self.decline(reason)
+
+    def require_floats(self, x: Operand) -> None:
+        """Decline unless an operand holds floats."""
+        self.require(is_floating(x.dtype), f"an operand of dtype {x.dtype}")
 
     # -- memory ---------------------------------------------------------------------------------------------------
 

@@ -63,7 +63,7 @@ def reduce_channels(
     chunks = max(1, min(goal // blocks, steps // EACH, MAX_GRID[1]))
     out = plan.empty((channels,), x.dtype)
     single = chunks * length == 1
-    parts = out if single else plan.empty((channels * length * chunks,), "f8" if x.dtype == "f8" else "f4")
+    parts = out if single else plan.empty((channels * length * chunks,), x.sum_dtype)
     types = [*template, x.dtype, parts.dtype, plan.index_type(x), width]
     sizes: tuple[Any, ...]
     if name == "columns":

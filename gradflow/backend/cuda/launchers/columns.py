@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...dtypes import is_floating, is_half
 from ...workspace import get_conv_workspace
 from ..operand import Operand
 from ..plan import INT_SIZE, Planner, Struct
@@ -62,10 +61,6 @@ def geometry(x: Any, w: Any, stride: Pair, padding: Pair, dilation: Pair, groups
         for n, k, s, p, d in zip(x[2:], w[2:], stride, padding, dilation, strict=True)
     ]
     return Geometry(tuple(x), tuple(w), (rows, cols), stride, padding, dilation, groups)
-
-
-def require_floats(plan: Planner, x: Operand) -> None:
-    plan.require(is_floating(x.dtype), f"an operand of dtype {x.dtype}")
 
 
 def window_of(plan: Planner, g: Geometry) -> Struct:
@@ -157,11 +152,6 @@ def image_parts(*xs: Operand) -> Iterator[tuple[Operand, ...]]:
 
 
 # -- columns -------------------------------------------------------------------------------------------------------
-
-
-def sum_dtype(x: Operand) -> np.dtype:
-    """Of parts of sums of x, which are still to be added: float32 or wider."""
-    return np.dtype("f4") if is_half(x.dtype) else x.dtype
 
 
 def column_bytes(g: Geometry, dtype: np.dtype) -> int:

@@ -23,9 +23,7 @@ from .columns import (
     parts_of,
     pixels,
     reordered,
-    require_floats,
     stack,
-    sum_dtype,
     turned,
     weight_matrix,
     width_of,
@@ -95,7 +93,7 @@ def _depthwise_weight_grad(plan: Planner, x: Operand, y_grad: Operand, g: Geomet
     # As many threads as the device holds, unless that makes more sums than one thread can well add.
     per_run = max(1, rows * r * s * c // (2048 * plan.multiprocessors), -(-rows // MOST_RUNS))
     runs = -(-rows // per_run)
-    partial = plan.empty((runs, r * s, c), sum_dtype(x))
+    partial = plan.empty((runs, r * s, c), x.sum_dtype)
     out = plan.empty(g.w, x.dtype)
     index, divs = index_of(x, y_grad, partial), divs_of(plan, c, s, r, g.out[0])
     plan.launch(
@@ -116,7 +114,7 @@ def conv2d(
     plan: Planner, x: Operand, w: Operand, b: Operand | None, *, stride: Pair, padding: Pair, dilation: Pair,
     groups: int,
 ) -> Operand:  # fmt: skip
-    require_floats(plan, x)
+    plan.require_floats(x)
     g = geometry(x.shape, w.shape, stride, padding, dilation, groups)
     if 0 in (x.size, w.size):
         y = plan.zeros((g.x[0], g.w[0], *g.out), x.dtype, (0, 2, 3, 1))
@@ -134,7 +132,7 @@ def conv2d_input_grad(
 ) -> Operand:  # fmt: skip
     """At stride 1 a convolution with the flipped weights; else, or where that takes far more memory, the columns'
     cotangents, added back."""
-    require_floats(plan, y_grad)
+    plan.require_floats(y_grad)
     g = geometry(x_shape, w.shape, stride, padding, dilation, groups)
     if 0 in (y_grad.size, w.size, math.prod(x_shape)):
         return plan.zeros(x_shape, y_grad.dtype, (0, 2, 3, 1))
@@ -149,7 +147,7 @@ def conv2d_input_grad(
         flipped = geometry(y_grad.shape, (g.x[1], kg, *w.shape[2:]), (1, 1), back, dilation, groups)
         if g.depthwise:
             return _depthwise(plan, y_grad, mirrored, flipped)
-        if column_bytes(flipped, y_grad.dtype) < 2 * column_bytes(g, sum_dtype(y_grad)):
+        if column_bytes(flipped, y_grad.dtype) < 2 * column_bytes(g, y_grad.sum_dtype):
             return _convolve(plan, y_grad, grouped(mirrored, groups).transpose(0, 2, 1, 3, 4), flipped)
     return _depthwise_input_grad(plan, y_grad, w, g) if g.depthwise else _added_back(plan, y_grad, w, g)
 
@@ -159,8 +157,8 @@ def _added_back(plan: Planner, y_grad: Operand, w: Operand, g: Geometry) -> Oper
     cg = g.w[1]
     x = plan.empty(g.x, y_grad.dtype, (0, 2, 3, 1))
     y_grad, weight = plan.channels_last(y_grad), weight_matrix(plan, grouped(w, g.groups), True)
-    parts = parts_of(g, sum_dtype(x).itemsize)
-    memory = column_memory(plan, g, parts, sum_dtype(x))
+    parts = parts_of(g, x.sum_dtype.itemsize)
+    memory = column_memory(plan, g, parts, x.sum_dtype)
     for part in parts:
         images, outs = x[part], pixels(y_grad[part])
         columns = memory[: outs.shape[0] * g.groups * g.taps]
@@ -178,7 +176,7 @@ def conv2d_weight_grad(
     plan: Planner, x: Operand, y_grad: Operand, *, w_shape: tuple[int, ...], stride: Pair, padding: Pair,
     dilation: Pair, groups: int,
 ) -> Operand:  # fmt: skip
-    require_floats(plan, x)
+    plan.require_floats(x)
     g = geometry(x.shape, w_shape, stride, padding, dilation, groups)
     if 0 in (x.size, y_grad.size, math.prod(w_shape)):
         return plan.zeros(w_shape, x.dtype)
@@ -196,7 +194,7 @@ def conv2d_weight_grad(
 def _weight_grad(plan: Planner, x: Operand, y_grad: Operand, g: Geometry) -> Operand:
     """y_grad^T @ columns, summed over the parts of the batch in float32 or wider, as (K, C / groups, R, S)."""
     (k, cg, r, s), parts, by_channels = g.w, parts_of(g, x.itemsize), are_by_channels(x, g)
-    dtype = sum_dtype(x) if len(parts) > 1 else x.dtype
+    dtype = x.sum_dtype if len(parts) > 1 else x.dtype
     memory, product = column_memory(plan, g, parts, x.dtype), plan.empty((k, g.taps), dtype)
     total = ordered = product.reshape(k, r, s, cg).transpose(0, 3, 1, 2) if by_channels else product.reshape(*g.w)
     if by_channels or len(parts) > 1:
@@ -213,7 +211,7 @@ def _weight_grad(plan: Planner, x: Operand, y_grad: Operand, g: Geometry) -> Ope
 def unfold(
     plan: Planner, x: Operand, *, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Operand:  # fmt: skip
-    require_floats(plan, x)
+    plan.require_floats(x)
     n, c, _, _ = x.shape
     g = geometry(x.shape, (1, c, *kernel), stride, padding, dilation, 1)
     out = plan.empty((n, g.taps, g.places), x.dtype)
@@ -234,7 +232,7 @@ def unfold(
 def fold(
     plan: Planner, columns: Operand, *, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> Operand:
-    require_floats(plan, columns)
+    plan.require_floats(columns)
     n, c = columns.shape[0], columns.shape[1] // math.prod(kernel)
     g = geometry((n, c, *size), (1, c, *kernel), stride, padding, dilation, 1)
     out = plan.empty(g.x, columns.dtype)

@@ -8,23 +8,13 @@ from typing import Any
 from ..launcher import launcher
 from ..operand import Operand
 from ..plan import Planner
+from .index import as_index
 from .softmax import launch_rows
 
-LABELS = ("int64", "int32", "uint8")
-"""Dtypes of class indices that kernels read; others are cast."""
 
-
-def _labels(plan: Planner, target: Operand) -> Operand:
-    return plan.contiguous(target if target.dtype.name in LABELS else plan.cast(target, "i8"))
-
-
-def _weight(plan: Planner, weight: Operand | None, dtype: Any) -> Operand | None:
-    """Class weights in the dtype that sums have."""
-    return None if weight is None else plan.contiguous(plan.cast(weight, _sums(dtype)))
-
-
-def _sums(dtype: Any) -> str:
-    return "f8" if dtype.itemsize == 8 else "f4"
+def _weight(plan: Planner, weight: Operand | None, x: Operand) -> Operand | None:
+    """Class weights in the dtype that sums of x have."""
+    return None if weight is None else plan.contiguous(plan.cast(weight, x.sum_dtype))
 
 
 def _done(loss: Operand, dx: Operand | None) -> Any:
@@ -36,7 +26,7 @@ def softmax_cross_entropy(
     plan: Planner, x: Operand, target: Operand, weight: Operand | None, *, ignore_index: int = -100,
     label_smoothing: float = 0.0, residual: bool = False,
 ) -> Any:  # fmt: skip
-    x, target, weight = plan.contiguous(x), _labels(plan, target), _weight(plan, weight, x.dtype)
+    x, target, weight = plan.contiguous(x), as_index(plan, target), _weight(plan, weight, x)
     rows, n = x.shape
     loss = plan.empty((rows,), x.dtype)
     dx = plan.empty(x.shape, x.dtype) if residual else None
@@ -54,7 +44,7 @@ def softmax_cross_entropy_probabilities(
     residual: bool = False,
 ) -> Any:  # fmt: skip
     plan.require(x.dtype == target.dtype, "logits and probabilities of two dtypes")
-    x, target, weight = plan.contiguous(x), plan.contiguous(target), _weight(plan, weight, x.dtype)
+    x, target, weight = plan.contiguous(x), plan.contiguous(target), _weight(plan, weight, x)
     rows, n = x.shape
     loss = plan.empty((rows,), x.dtype)
     dx = plan.empty(x.shape, x.dtype) if residual else None
@@ -68,7 +58,7 @@ def softmax_cross_entropy_probabilities(
 @launcher("cross_entropy.cu")
 def cross_entropy_scale(plan: Planner, g: Operand, saved: Operand, target: Operand, *, ignore_index: int) -> Operand:
     plan.require(g.dtype == saved.dtype, "g and the saved gradient are of two dtypes")
-    saved, target = plan.contiguous(saved), _labels(plan, target)
+    saved, target = plan.contiguous(saved), as_index(plan, target)
     dx, n = plan.empty_like(saved), saved.shape[1]
     if dx.size:
         width = gcd(plan.vector_width(saved, dx), n)
@@ -87,8 +77,8 @@ ROWS = 1 << 13
 def cross_entropy_mean(
     plan: Planner, loss: Operand, target: Operand, weight: Operand | None, *, ignore_index: int, residual: bool = False
 ) -> Any:
-    loss, target, weight = plan.contiguous(loss), _labels(plan, target), _weight(plan, weight, loss.dtype)
-    rows, sums = loss.size, _sums(loss.dtype)
+    loss, target, weight = plan.contiguous(loss), as_index(plan, target), _weight(plan, weight, loss)
+    rows, sums = loss.size, loss.sum_dtype
     mean, count = plan.empty((), loss.dtype), plan.empty((), sums)
     blocks = 1 if rows <= ROWS else min(plan.multiprocessors, -(-rows // 1024))
     parts = None if blocks == 1 else plan.empty((blocks, 2), sums)

@@ -12,11 +12,14 @@ from ...dtypes import is_floating
 from ..launcher import launcher
 from ..operand import Operand
 from ..plan import Planner
-from .cross_entropy import LABELS
+
+INDICES = ("int64", "int32", "uint8")
+"""Dtypes of indices and labels that kernels read; others are cast."""
 
 
-def _indices(plan: Planner, index: Operand) -> Operand:
-    return plan.contiguous(index if index.dtype.name in LABELS else plan.cast(index, "i8"))
+def as_index(plan: Planner, index: Operand) -> Operand:
+    """Indices or labels in C order, in a dtype that kernels read."""
+    return plan.contiguous(index if index.dtype.name in INDICES else plan.cast(index, "i8"))
 
 
 THREADS = 1 << 16
@@ -26,14 +29,14 @@ THREADS = 1 << 16
 @launcher("index.cu")
 def check_index(plan: Planner, index: Operand, *, low: int, high: int, op: str) -> None:
     """Record a fault where an element of `index` is outside [low, high)."""
-    index = _indices(plan, index)
+    index = as_index(plan, index)
     fault = plan.fault(op, f"indices must be in [{low}, {high})")
     plan.launch("check_index", [index.dtype], index, index.size, low, high, fault, threads=index.size)
 
 
 @launcher("index.cu")
 def embedding(plan: Planner, weight: Operand, index: Operand, *, padding_idx: int | None = None) -> Operand:
-    weight, index = plan.contiguous(weight), _indices(plan, index)
+    weight, index = plan.contiguous(weight), as_index(plan, index)
     y = plan.empty((*index.shape, *weight.shape[1:]), weight.dtype)
     if y.size:
         n, width = weight.shape[0], prod(weight.shape[1:])
@@ -69,7 +72,7 @@ def _scatter_rows(
     # as long as leaves THREADS at work, but no longer than a run of all rows has parts
     length = max(min(count * width // vector // THREADS, isqrt(count), 1024), 16)
     blocks = -(-count // length)
-    parts = None if blocks == 1 else plan.empty((2 * blocks, width), "f8" if g.dtype.itemsize == 8 else "f4")
+    parts = None if blocks == 1 else plan.empty((2 * blocks, width), g.sum_dtype)
     left_out = -1 if skip is None else skip
     plan.launch(
         "scatter_rows", [g.dtype, vector], g, keys, order, out, parts, count, n, width, length, left_out,
@@ -144,7 +147,7 @@ def _join(np: Any, joined: Any, *indices: Any, picked: tuple[int, ...]) -> None:
 
 @launcher("index.cu")
 def pick(plan: Planner, x: Operand, index: Operand, *, axis: int) -> Operand:
-    x, index = plan.contiguous(x), _indices(plan, index)
+    x, index = plan.contiguous(x), as_index(plan, index)
     y, n = plan.empty(index.shape, x.dtype), x.shape[axis]
     if y.size:
         plan.launch(
@@ -157,7 +160,7 @@ def pick(plan: Planner, x: Operand, index: Operand, *, axis: int) -> Operand:
 
 @launcher("index.cu")
 def place(plan: Planner, g: Operand, index: Operand, *, axis: int, n: int) -> Operand:
-    g, index = plan.contiguous(g), _indices(plan, index)
+    g, index = plan.contiguous(g), as_index(plan, index)
     out = plan.empty((*g.shape[:axis], n, *g.shape[axis:]), g.dtype)
     if out.size:
         plan.launch(

@@ -57,7 +57,7 @@ class Walk:
     def partial(self, kernel: str, *operands: Operand | None) -> tuple[Operand, int]:
         """The kernel's three partial results per channel and share of it, and how many shares there are."""
         grid = self.grid(8)
-        out = self.plan.empty((3, self.shape[1], grid[1]), accumulator(self.x))
+        out = self.plan.empty((3, self.shape[1], grid[1]), self.x.sum_dtype)
         self.plan.launch(kernel, self.template, *operands, out, *self.sizes, grid=grid)
         return out, grid[1]
 
@@ -77,10 +77,6 @@ def _wide(length: int, *operands: Operand) -> bool:
     return length * operands[0].itemsize % 16 == 0 and all([o.aligned for o in operands])
 
 
-def accumulator(x: Operand) -> str:
-    return "f8" if x.dtype.itemsize == 8 else "f4"
-
-
 def _dense(plan: Planner, *operands: Operand | None) -> list[Any]:
     """In C order; what is None stays so."""
     return [None if o is None else plan.contiguous(o) for o in operands]
@@ -97,7 +93,7 @@ def batch_norm(
     weight, bias = _dense(plan, weight, bias)
     partial, shares = walk.partial("moments", walk.x)
     mean, var = [plan.empty((channels,), x.dtype) for _ in range(2)]
-    params, first = plan.empty((4, channels), accumulator(x)), walk.plane if walk.planes else 1
+    params, first = plan.empty((4, channels), x.sum_dtype), walk.plane if walk.planes else 1
     walk.finish("finish_moments", shares, partial, walk.x, weight, bias, mean, var, params, first, eps)
     y = walk.empty()
     walk.each("normalise", walk.x, params, y, plan.name == "batch_norm_relu")
@@ -130,7 +126,7 @@ def batch_norm_backward(
     weight, mean, var = _dense(plan, weight, mean, var)
     partial, shares = walk.partial("cotangent_sums", g, walk.x, y, mean)
     dweight, dbias = [plan.empty((channels,), x.dtype) for _ in range(2)]
-    params = plan.empty((3, channels), accumulator(x))
+    params = plan.empty((3, channels), x.sum_dtype)
     walk.finish("finish_sums", shares, partial, weight, var, dweight, dbias, params, channels / x.size, eps)
     dx = walk.empty()
     walk.each("input_cotangent", g, walk.x, y, mean, params, dx)
@@ -208,14 +204,14 @@ def layer_norm_backward(
         return (dx,) if weight is None else (dx, *[plan.zeros(weight.shape, x.dtype) for _ in range(2)])
     g, x, weight = _dense(plan, g, x, weight)
     rows = Rows(plan, dims, 2, x, g, weight)
-    stats = None if weight is None else plan.empty((rows.count, 3), accumulator(x))
+    stats = None if weight is None else plan.empty((rows.count, 3), x.sum_dtype)
     rows.launch("layer_norm_backward", g, x, weight, dx, stats, rows.count, rows.size, eps)
     if weight is None:
         return (dx,)
     lanes = rows.vectors if rows.vectors <= LANES else LANES // 2
     tiles, height = -(-rows.vectors // lanes), BLOCK // lanes
     shares = max(1, min(8 * plan.multiprocessors // tiles, -(-rows.count // (height * 8)), 65535))
-    partial = plan.empty((2, shares, rows.size), accumulator(x))
+    partial = plan.empty((2, shares, rows.size), x.sum_dtype)
     plan.launch("weight_sums", rows.template, g, x, stats, partial, rows.count, rows.size, lanes, grid=(tiles, shares))
     dweight, dbias = [plan.empty(weight.shape, x.dtype) for _ in range(2)]
     plan.launch(

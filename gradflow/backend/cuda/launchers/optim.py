@@ -50,14 +50,7 @@ def _together(plan: Planner, value: Operand, grad: Operand, *state: Operand) -> 
     plan.require(grad.shape == value.shape, "a gradient of another shape than its parameter")
     plan.require(all([s.has_layout_of(value) for s in state]), "state in another layout than its parameter")
     plan.require(len({a.dtype for a in (value, grad, *state)}) == 1, "state of another dtype than its parameter")
-    if not grad.has_layout_of(value):
-        grad = _copy(plan, grad, plan.empty_like(value))
-    return value, grad, *state
-
-
-def _copy(plan: Planner, source: Operand, target: Operand) -> Operand:
-    plan.copy(target, source)
-    return target
+    return *plan.dense(value, grad), *state
 
 
 @launcher("optimizer.cu", inplace=True, runtime=("lr", "momentum", "undamped", "decay"))

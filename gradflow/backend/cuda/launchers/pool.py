@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...dtypes import is_floating
 from ..launcher import launcher
 from ..operand import Operand
 from ..plan import INT_SIZE, Planner, Struct
@@ -23,7 +22,7 @@ def _is_last(x: Operand) -> bool:
 
 def _laid_out(plan: Planner, last: bool, *xs: Operand) -> list[Operand]:
     """The first of which holds floats, in channels-last memory or in C order, copied where they are not."""
-    plan.require(is_floating(xs[0].dtype), f"an operand of dtype {xs[0].dtype}")
+    plan.require_floats(xs[0])
     return [plan.channels_last(x) if last else plan.contiguous(x) for x in xs]
 
 
