@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.value import backend_under
+from ..backend.windows import out_size
 from ..functions import log_softmax, matmul, one_dim, softmax, unsqueeze
 from ..ops import bias as _bias
 from ..ops import conv as _conv
@@ -92,7 +93,7 @@ def conv2d(
         pad = pair("conv2d", "padding", padding)
         if min(pad) < 0:
             raise ValueError(f"[conv2d] padding must not be negative, got {padding}")
-    if min(kernel) < 1 or min(_conv.out_size(tuple(input.shape[2:]), kernel, step, pad, dil)) < 1:
+    if min(kernel) < 1 or min(out_size(tuple(input.shape[2:]), kernel, step, pad, dil)) < 1:
         raise ValueError(f"[conv2d] a {kernel} kernel with dilation {dil} does not fit x padded by {pad} {shown}")
     return _conv.conv2d(input, weight, bias, stride=step, padding=pad, dilation=dil, groups=groups)
 
@@ -159,7 +160,7 @@ def _sliding(op: str, size: Any, kernel: Any, dilation: Any, padding: Any, strid
             f"[{op}] kernel_size {kernel}, stride {stride} and dilation {dilation} must be positive, padding "
             f"{padding} not negative"
         )
-    places = _conv.out_size(size, **window)
+    places = out_size(size, **window)
     if min(places) < 1:
         raise ValueError(
             f"[{op}] a {window['kernel']} window with dilation {dilation} does not fit {size} padded by {padding}"

@@ -24,6 +24,7 @@ from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
 from ..backend.threads import spread
+from ..backend.windows import out_size
 from ..backend.workspace import get_conv_workspace
 from .elementwise import wide
 
@@ -49,17 +50,6 @@ class Geometry(NamedTuple):
     def padded(self) -> Pair:
         """Rows and columns of the padded image."""
         return (self.x_shape[2] + 2 * self.padding[0], self.x_shape[3] + 2 * self.padding[1])
-
-
-def out_size(
-    size: tuple[int, ...], kernel: tuple[int, ...], stride: Pair, padding: Pair, dilation: Pair
-) -> Pair:  # fmt: skip
-    """(H + 2 p - d (R - 1) - 1) // s + 1, for rows and columns."""
-    rows, cols = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ]
-    return rows, cols
 
 
 def chunks(np: Any, geometry: Geometry, itemsize: int) -> Iterator[slice]:

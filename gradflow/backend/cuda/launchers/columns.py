@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...windows import out_size
 from ...workspace import get_conv_workspace
 from ..operand import Operand
 from ..plan import INT_SIZE, Planner, Struct
@@ -56,11 +57,8 @@ class Geometry(NamedTuple):
 
 
 def geometry(x: Any, w: Any, stride: Pair, padding: Pair, dilation: Pair, groups: int) -> Geometry:
-    rows, cols = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(x[2:], w[2:], stride, padding, dilation, strict=True)
-    ]
-    return Geometry(tuple(x), tuple(w), (rows, cols), stride, padding, dilation, groups)
+    out = out_size(x[2:], w[2:], stride, padding, dilation)
+    return Geometry(tuple(x), tuple(w), out, stride, padding, dilation, groups)
 
 
 def window_of(plan: Planner, g: Geometry) -> Struct:
