@@ -149,8 +149,6 @@ class Primitive:
 
 PRIMITIVES: dict[str, Primitive] = {}
 
-_DECLINED: Any = Declined("there is no kernel of this name")
-
 
 class Raw:
     """The namespace `xp` over one backend's raw arrays: `xp.add(a, b)` runs add's kernel, or else its body."""
@@ -181,13 +179,9 @@ class Raw:
             static = {**static, "residual": True}
         else:
             residual = False
-        launch, out = self.kernels.get(prim.name), _DECLINED
-        if launch is not None:
-            out = launch(*args, **static)
-            if type(out) is Declined:
-                kernels.count_fallback(prim.name, out.reason)
-            else:
-                kernels.count_launch(prim.name)
+        out: Any = kernels.ABSENT
+        if prim.name in self.kernels:
+            out = kernels.run(self.kernels, prim.name, *args, **static)
         if type(out) is Declined:
             if prim.formula is None:
                 out = prim.body(self.np, *args, **static)

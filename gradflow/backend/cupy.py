@@ -13,8 +13,7 @@ import numpy as np
 
 from .base import Array, Backend, Device
 from .cuda.blas import DATA_TYPES, Gemm, compute_type
-from .cuda.emulated import check_on_device
-from .cuda.faults import WORDS, Faults
+from .cuda.faults import WORDS, Faults, check_on_device
 from .cuda.launcher import launchers_on
 from .cuda.operand import Operand
 from .cuda.plan import SHARED, LaunchError

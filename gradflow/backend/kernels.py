@@ -22,26 +22,18 @@ class Declined:
         return f"<declined: {self.reason}>"
 
 
-_ABSENT = Declined("there is no kernel of this name")
+ABSENT = Declined("there is no kernel of this name")
 
 
-def count_launch(name: str) -> None:
-    _launches[name] += 1
-
-
-def count_fallback(name: str, reason: str) -> None:
-    _fallbacks.setdefault(name, Counter())[reason] += 1
-
-
-def run(table: Mapping[str, Callable[..., Any]], name: str, *args: Any, **static: Any) -> Any:
+def run(table: Mapping[str, Callable[..., Any]], name: str, /, *args: Any, **static: Any) -> Any:
     """What the kernel `name` of a backend's table returns, counted; Declined where it declines or is not there."""
     if name not in table:
-        return _ABSENT
+        return ABSENT
     out = table[name](*args, **static)
     if type(out) is Declined:
-        count_fallback(name, out.reason)
+        _fallbacks.setdefault(name, Counter())[out.reason] += 1
     else:
-        count_launch(name)
+        _launches[name] += 1
     return out
 
 

@@ -16,7 +16,7 @@ from ..numpy import NumpyBackend
 from ..threads import cores
 from . import emulator
 from .blas import Gemm
-from .faults import WORDS, Faults
+from .faults import WORDS, Faults, check_on_device
 from .launcher import launchers_on
 from .operand import Operand
 from .program import Program
@@ -155,13 +155,3 @@ class _Memory:
 
     def __init__(self, interface: dict[str, Any], owner: Any) -> None:
         self.__array_interface__, self.owner = interface, owner
-
-
-def check_on_device(backend: Any, index: Any, low: int, high: int, op: str) -> None:
-    """Have a kernel look for values of an integer array outside [low, high), without waiting for what it finds."""
-    from ..kernels import Declined, count_launch
-
-    outcome = backend.kernels["check_index"](backend.as_array(index), low=low, high=high, op=op)
-    if type(outcome) is Declined:
-        raise TypeError(f"[{op}] cannot check the range of an index: {outcome.reason}")
-    count_launch("check_index")

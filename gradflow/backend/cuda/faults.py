@@ -7,8 +7,11 @@ Each kind of fault, an op and what should have been, has a 64-bit word in memory
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
+
+from ..kernels import Declined, run
 
 WORDS = 4096
 
@@ -44,3 +47,10 @@ class Faults:
             f"{'; '.join(told)} (found on {device} by an operation before this one; results since then, gradients "
             "included, are not to be used)"
         )
+
+
+def check_on_device(backend: Any, index: Any, low: int, high: int, op: str) -> None:
+    """Have a kernel look for values of an integer array outside [low, high), without waiting for what it finds."""
+    outcome = run(backend.kernels, "check_index", backend.as_array(index), low=low, high=high, op=op)
+    if type(outcome) is Declined:
+        raise TypeError(f"[{op}] cannot check the range of an index: {outcome.reason}")
