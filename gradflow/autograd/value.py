@@ -145,6 +145,15 @@ def unwrap(value: Any) -> Array:
     return value
 
 
+def is_mapped(value: Any) -> bool:
+    """Whether a vmap maps over a value, at any level, so that there are many arrays."""
+    while isinstance(value, Value):
+        if value.level.hides_axis:
+            return True
+        value = value.inner
+    return False
+
+
 def frozen(array: Array) -> Array:
     """A cotangent as the user's code may see it: others may hold its memory, so it must not be changed in place."""
     if not isinstance(array, np.ndarray):
@@ -169,15 +178,13 @@ def host_array(value: Value, what: str) -> np.ndarray:
 
     `what` is who asks. Raises TransformError where a transform hides that there are many arrays.
     """
-    below: Any = value
-    while isinstance(below, Value):
-        if below.level.hides_axis:
-            raise TransformError(
-                f"[{what}] a value that vmap maps over has no single value; use where() instead of if, and keep "
-                f"{what} outside of vmap"
-            )
-        below = below.inner
-    return backend_of(below).to_host(below)
+    if is_mapped(value):
+        raise TransformError(
+            f"[{what}] a value that vmap maps over has no single value; use where() instead of if, and keep "
+            f"{what} outside of vmap"
+        )
+    array = unwrap(value)
+    return backend_of(array).to_host(array)
 
 
 def device_under(value: Any) -> Device:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import nn
 from ..backend import get_backend
+from ..backend.base import Backend
 from ..creation import manual_seed, rand, randint
 from ..nn.functional import cross_entropy
 from ..train import default_cnn
@@ -28,10 +29,15 @@ def build(model: str) -> nn.Module:
     return default_cnn((1, 28, 28), CLASSES) if model == DEFAULT else NETS[model](nn)  # type: ignore[no-any-return]
 
 
+def images_in(batch_size: int | None, backend: Backend) -> int:
+    """The batch size that is asked for, or the one that suits the device."""
+    return batch_size or (EMULATED_BATCH if backend.device.type == "emulated" else BATCH)
+
+
 def examine(model: str, device: str | None, batch_size: int | None, seed: int, tolerance: float | None) -> Audit:
     """Audit a training step of a network on random images."""
     backend = get_backend(device)
-    size = batch_size or (EMULATED_BATCH if backend.device.type == "emulated" else BATCH)
+    size = images_in(batch_size, backend)
     manual_seed(seed)
     network = build(model).to(backend.device)
     images, labels = rand(size, 1, 28, 28, device="cpu"), randint(0, CLASSES, (size,), device="cpu")

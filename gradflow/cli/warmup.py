@@ -14,7 +14,7 @@ from ..backend.cache import cache_dir
 from ..backend.cuda.launcher import LAUNCHERS
 from ..creation import manual_seed, rand, randint
 from ..nn.functional import cross_entropy
-from .audit import BATCH, CLASSES, EMULATED_BATCH, build
+from .audit import CLASSES, build, images_in
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def warm_up(model: str, device: str | None, batch_size: int | None, optimizer: s
     backend = get_backend(device)
     if backend.device.type == "cpu":
         raise ValueError("[warmup] nothing is compiled for the CPU; say --device cuda or --device emulated")
-    size = batch_size or (EMULATED_BATCH if backend.device.type == "emulated" else BATCH)
+    size = images_in(batch_size, backend)
     folder = _folder(backend.device)
     before = _files(folder)
     kernels.reset()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, Value, backend_under, make, unwrap
+from ..autograd.value import TransformError, Value, backend_under, is_mapped, make, unwrap
 from ..backend.kernels import Declined, run
 from ..ops import norm as _norm
 
@@ -56,7 +56,7 @@ def batch_norm(
     count = math.prod([input.shape[0], *input.shape[2:]])
     if count == 1:
         raise ValueError(f"[batch_norm] training needs more than one value per channel, got x {tuple(input.shape)}")
-    if tracked and any([_mapped(v) for v in (input, weight, bias)]):
+    if tracked and any([is_mapped(v) for v in (input, weight, bias)]):
         raise TransformError(
             "[batch_norm] in training mode under vmap: running statistics have no meaning per example; call "
             "model.eval(), or map outside of the model"
@@ -65,14 +65,6 @@ def batch_norm(
     if tracked and count:
         _update(running_mean, running_var, mean, var, momentum, count / (count - 1))
     return y
-
-
-def _mapped(value: Any) -> bool:
-    while isinstance(value, Value):
-        if value.level.hides_axis:
-            return True
-        value = value.inner
-    return False
 
 
 def _update(running_mean: Any, running_var: Any, mean: Any, var: Any, momentum: Any, unbias: float) -> None:

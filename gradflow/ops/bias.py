@@ -44,9 +44,9 @@ def others(ndim: int, axis: int) -> tuple[int, ...]:
     return tuple([a for a in range(ndim) if a != axis])
 
 
-def along(np: Any, bias: Any, ndim: int, axis: int) -> Any:
-    """(C,) as (1, C, 1, ...), C at `axis`."""
-    return np.reshape(bias, (*(1,) * axis, bias.shape[0], *(1,) * (ndim - axis - 1)))
+def channel_shape(channels: int, ndim: int, axis: int = 1) -> tuple[int, ...]:
+    """(1, C, 1, ...), C at `axis`: how an array of one number per channel meets one of `ndim` axes."""
+    return *(1,) * axis, channels, *(1,) * (ndim - axis - 1)
 
 
 def _bias_of_examples(bias: Any, flag: bool, ndim: int, axis: int) -> Any:
@@ -71,10 +71,10 @@ def channel_sum(xp: Any, x: Any, *, axis: int) -> Any:
 # -- bias alone --------------------------------------------------------------------------------------------------------
 
 
-def _sum_of(x: Any, bias: Any, axis: int, np: Any) -> Any:
+def _sum_of(x: Any, bias: Any, axis: int) -> Any:
     if bias.shape != (x.shape[axis],):
         raise ValueError(f"bias has shape {tuple(bias.shape)}, expected ({x.shape[axis]},) for x {tuple(x.shape)}")
-    return x + along(np, bias, x.ndim, axis)
+    return x + bias.reshape(channel_shape(len(bias), x.ndim, axis))
 
 
 def _forward_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Static) -> Any:
@@ -96,14 +96,14 @@ def _forward_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], 
 )
 def bias_add(np: Any, x: Any, bias: Any, *, axis: int = 1) -> Any:
     """x + bias along `axis`: x (..., C, ...), bias (C,)."""
-    return _sum_of(x, bias, axis, np)
+    return _sum_of(x, bias, axis)
 
 
 def _bias_tangent(xp: Any, tangents: Any, y: Any, axis: int) -> Any:
     dx, db = tangents
     if db is None:
         return dx
-    db = xp.reshape(db, shape=(*(1,) * axis, db.shape[0], *(1,) * (y.ndim - axis - 1)))
+    db = xp.reshape(db, shape=channel_shape(db.shape[0], y.ndim, axis))
     return xp.broadcast_to(db, shape=y.shape) if dx is None else dx + db
 
 
@@ -122,7 +122,7 @@ def _pull(xp: Any, g: Any, at: Any, activation: str) -> Any:
 
 
 def _forward(np: Any, x: Any, bias: Any, axis: int, activation: Activation) -> Any:
-    z = _sum_of(wide(x), wide(bias), axis, np)
+    z = _sum_of(wide(x), wide(bias), axis)
     return PRIMITIVES[activation.primitive].body(np, z, **activation.static).astype(x.dtype, copy=False)
 
 

@@ -15,7 +15,7 @@ import numpy
 from ..autograd.batch import fold, loop, pad_rank, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
-from ..autograd.value import TransformError, Value, backend_under, shape_of, unwrap
+from ..autograd.value import TransformError, Value, backend_under, is_mapped, shape_of, unwrap
 from ..backend.base import guarded
 from .elementwise import accumulation_dtype
 
@@ -299,15 +299,12 @@ def _is_mask(e: Any) -> bool:
 
 
 def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
-    value = mask
-    while isinstance(value, Value):
-        if value.level.hides_axis:
-            raise TransformError(
-                f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
-            )
-        value = value.inner
-    with guarded(backend_under(value)):
-        return value.nonzero()  # type: ignore[no-any-return]
+    if is_mapped(mask):
+        raise TransformError(
+            f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
+        )
+    with guarded(backend_under(mask)):
+        return unwrap(mask).nonzero()  # type: ignore[no-any-return]
 
 
 __all__ = [

@@ -13,12 +13,13 @@ from ..autograd.batch import fold, loop, spread
 from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import Value, make
+from .bias import channel_shape
 from .elementwise import wide
 
 
 def _per_channel(xp: Any, v: Any, ndim: int) -> Any:
     """(C,) as (1, C, 1, ...)."""
-    return xp.reshape(v, shape=(1, v.shape[0], *(1,) * (ndim - 2)))
+    return xp.reshape(v, shape=channel_shape(v.shape[0], ndim))
 
 
 def _unfused(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
@@ -116,7 +117,7 @@ def _channel_mean(np: Any, *factors: Any) -> Any:
 
 
 def _by_own_statistics(np: Any, x: Any, weight: Any, bias: Any, eps: float, relu: bool) -> Any:
-    shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
+    shape = channel_shape(x.shape[1], x.ndim)
     z = wide(x)
     mean = _channel_mean(np, z)
     y = z - mean.reshape(shape)
@@ -169,7 +170,7 @@ def batch_norm_inference(
     np: Any, x: Any, mean: Any, var: Any, weight: Any, bias: Any, *, eps: float = 1e-5, relu: bool = False
 ) -> Any:
     """y = (x - mean) / sqrt(var + eps) * weight + bias of x (N, C, ...), the rest (C,); relu: max(y, 0)."""
-    shape = (1, x.shape[1], *(1,) * (x.ndim - 2))
+    shape = channel_shape(x.shape[1], x.ndim)
     scale = 1.0 / np.sqrt(wide(var) + np.asarray(eps, wide(var).dtype))
     if weight is not None:
         scale *= weight

@@ -73,8 +73,7 @@ class Adam(Optimizer):
 
     def start(self, np: Any, w: Any, group: dict[str, Any]) -> dict[str, Any]:
         """The state before the first step."""
-        names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
-        return {"step": 0, **{name: np.zeros_like(w) for name in names}}
+        return {"step": 0, **{name: np.zeros_like(w) for name in _means(group)}}
 
     def phase(self, state: dict[str, Any]) -> Any:
         return int(state["step"]) if state else 0
@@ -82,7 +81,7 @@ class Adam(Optimizer):
     def update_together(self, launch: Any, np: Any, ws: Any, gs: Any, group: Any, states: Any) -> bool:
         begun = [state or self.start(np, w, group) for w, state in zip(ws, states, strict=True)]
         step, (b1, b2) = self.phase(begun[0]) + 1, group["betas"]
-        names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if group["amsgrad"] else ()))
+        names = _means(group)
         decay = group["weight_decay"]
         done: bool = launch(
             *ws, *gs, *[state[name] for name in names for state in begun],
@@ -94,6 +93,11 @@ class Adam(Optimizer):
             for state, new in zip(states, begun, strict=True):
                 state.update(new, step=step)
         return done
+
+
+def _means(group: dict[str, Any]) -> tuple[str, ...]:
+    """The names of the state's arrays."""
+    return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")[: 3 if group["amsgrad"] else 2]
 
 
 class AdamW(Adam):
