@@ -24,6 +24,12 @@ def make(
     if way == "compile":
         place.lib._dynamo.reset()
         forward = place.lib.compile(forward, dynamic=False)
+    step = stepping(forward, optimizer)
+    return step, lambda: [step().item() for _ in range(3)]
+
+
+def stepping(forward: Callable[[], Any], optimizer: Any) -> Callable[[], Any]:
+    """One step of training; it returns the loss."""
 
     def step() -> Any:
         optimizer.zero_grad()
@@ -32,7 +38,7 @@ def make(
         optimizer.step()
         return loss
 
-    return step, lambda: [step().item() for _ in range(3)]
+    return step
 
 
 def pieces(place: Place, net: str, batch: int, channels_last: bool) -> tuple[Callable[[], Any], Any]:
@@ -58,14 +64,7 @@ def graph(
     """The step as a CUDA graph, captured after three steps on a side stream, whose losses are the check."""
     torch = place.lib
     forward, optimizer = pieces(place, net, batch, channels_last)
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = forward()
-        loss.backward()
-        optimizer.step()
-        return loss
-
+    step = stepping(forward, optimizer)
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

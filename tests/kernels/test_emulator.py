@@ -16,7 +16,10 @@ from gradflow.backend.cuda import emulator
 from gradflow.backend.cuda.emulator import EmulatorError, Library, build
 from gradflow.backend.dtypes import as_dtype
 
-pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
+pytestmark = [
+    pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler"),
+    pytest.mark.usefixtures("own_cache"),
+]
 
 SOURCE = (Path(__file__).parent / "emulator.cu").read_text(encoding="utf-8")
 NAMES = (
@@ -26,18 +29,6 @@ NAMES = (
     "integers"
 )
 INSTANCES = NAMES.split()
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def clean(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADFLOW_CACHE", str(cache))
-    for name in ("GRADFLOW_CXX", "CXX", "GRADFLOW_EMULATOR_ASAN"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @functools.cache

@@ -17,19 +17,10 @@ from gradflow.backend.cuda.emulator import EmulatorError, Library, build
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def clean(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRADFLOW_CACHE", str(cache))
-    for name in ("GRADFLOW_CXX", "CXX", "GRADFLOW_EMULATOR_ASAN"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = [
+    pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler"),
+    pytest.mark.usefixtures("own_cache"),
+]
 
 
 ADD = "__global__ void add(int* x) {\n    __shared__ int n;\n    n = 0;\n    x[0] += n + 1;\n}\n"

@@ -56,25 +56,13 @@ def conv(name: str, x: Any, w: Any, *biases: Any, **options: Any) -> list[Case]:
     ]
 
 
-def pool(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
+def pool(op: str, name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
     return [
         case(
-            f"max_pool2d-{name}",
-            lambda x: F.max_pool2d(x, kernel, **options),
+            f"{op}-{name}",
+            lambda x: getattr(F, op)(x, kernel, **options),
             x,
-            ref=lambda x: ref.max_pool2d(x, kernel, **options),
-            rows=(0,),
-        )
-    ]
-
-
-def averages(name: str, x: Any, kernel: Any, **options: Any) -> list[Case]:
-    return [
-        case(
-            f"avg_pool2d-{name}",
-            lambda x: F.avg_pool2d(x, kernel, **options),
-            x,
-            ref=lambda x: ref.avg_pool2d(x, kernel, **options),
+            ref=lambda x: getattr(ref, op)(x, kernel, **options),
             rows=(0,),
         )
     ]
@@ -240,21 +228,21 @@ LAYERS = [
         ref=lambda x: unfolded(x[None], (2, 2)).reshape(8, 4)),
     case("fold-one-image", lambda g: F.fold(g, 2, (1, 2)), (2, 2),
         ref=lambda g: np.stack([g[0], g[1]], -1).reshape(1, 2, 2)),
-    *pool("plain", (2, 2, 4, 5), 2),
-    *pool("overlapping", (1, 2, 5, 5), 3, stride=1),
-    *pool("padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
-    *pool("ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
-    *pool("ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
-    *pool("dilation", (1, 2, 5, 7), 2, stride=1, dilation=(2, 3)),
-    *pool("gaps", (1, 1, 5, 7), 2, stride=3),
+    *pool("max_pool2d", "plain", (2, 2, 4, 5), 2),
+    *pool("max_pool2d", "overlapping", (1, 2, 5, 5), 3, stride=1),
+    *pool("max_pool2d", "padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
+    *pool("max_pool2d", "ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
+    *pool("max_pool2d", "ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
+    *pool("max_pool2d", "dilation", (1, 2, 5, 7), 2, stride=1, dilation=(2, 3)),
+    *pool("max_pool2d", "gaps", (1, 1, 5, 7), 2, stride=3),
     case("max_pool2d-one-image", lambda x: F.max_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.max_pool2d(x[None], 2)[0]),
-    *averages("plain", (2, 2, 4, 5), 2),
-    *averages("overlapping", (1, 2, 5, 5), 3, stride=1),
-    *averages("padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
-    *averages("padding-not-counted", (1, 2, 5, 4), 3, stride=2, padding=1, count_include_pad=False),
-    *averages("ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
-    *averages("ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
-    *averages("gaps", (1, 1, 5, 7), 2, stride=3, divisor_override=3),
+    *pool("avg_pool2d", "plain", (2, 2, 4, 5), 2),
+    *pool("avg_pool2d", "overlapping", (1, 2, 5, 5), 3, stride=1),
+    *pool("avg_pool2d", "padded", (2, 1, 4, 6), (2, 3), stride=(1, 2), padding=1),
+    *pool("avg_pool2d", "padding-not-counted", (1, 2, 5, 4), 3, stride=2, padding=1, count_include_pad=False),
+    *pool("avg_pool2d", "ceil", (1, 2, 5, 6), 2, stride=(2, 3), ceil_mode=True),
+    *pool("avg_pool2d", "ceil-padded", (1, 1, 6, 7), 3, stride=4, padding=1, ceil_mode=True),
+    *pool("avg_pool2d", "gaps", (1, 1, 5, 7), 2, stride=3, divisor_override=3),
     case("avg_pool2d-one-image", lambda x: F.avg_pool2d(x, 2), (2, 4, 4), ref=lambda x: ref.avg_pool2d(x[None], 2)[0]),
     *shares("padded", (2, 5, 4), lambda x: ref.avg_pool2d(x, (3, 2), (2, 1), 1), rows=strided(3, 2, 1, 3),
         cols=strided(2, 1, 1, 5), padding=True),
