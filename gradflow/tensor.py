@@ -17,11 +17,12 @@ from .backend.base import Device
 from .backend.device import DeviceLike, parse_device
 from .backend.dtypes import as_dtype, is_floating
 from .inplace import InPlace
+from .methods import Methods
 from .ops import elementwise as E
 from .ops.transfer import to_device
 
 
-class Tensor(InPlace, Value):
+class Tensor(Methods, InPlace, Value):
     """An array on some device, with the operations recorded that led to it where it requires grad.
 
     Made by `gf.tensor` and its like. Names and signatures follow PyTorch; NumPy arrays and Python numbers mix in as
@@ -182,10 +183,6 @@ class Tensor(InPlace, Value):
     def type_as(self, other: Tensor) -> Tensor:
         return self.to(other.dtype)
 
-    def clone(self) -> Tensor:
-        """A differentiable copy."""
-        return E.copy(self)  # type: ignore[no-any-return]
-
     def contiguous(self) -> Tensor:
         """In row-major memory: the tensor itself where it is already."""
         return self if self.is_contiguous() else E.contiguous(self)
@@ -333,15 +330,6 @@ class Tensor(InPlace, Value):
         return show(self)
 
     # -- methods ------------------------------------------------------------------------------------------------------
-
-    add, sub, mul, div, pow, neg, abs = E.add, E.subtract, E.multiply, E.divide, E.power, E.negative, E.absolute
-    exp, log, sqrt, tanh, sigmoid, relu, sign = E.exp, E.log, E.sqrt, E.tanh, E.sigmoid, E.relu, E.sign
-    eq, ne, lt, le, gt, ge = E.equal, E.not_equal, E.less, E.less_equal, E.greater, E.greater_equal
-    maximum, minimum = E.maximum, E.minimum
-    matmul, flatten, permute, transpose = F.matmul, F.flatten, F.permute, F.transpose
-    reshape, unsqueeze, squeeze, expand, broadcast_to = F.reshape, F.unsqueeze, F.squeeze, F.expand, F.broadcast_to
-    sum, mean, var, max, min, amax, amin, argmax = F.sum, F.mean, F.var, F.max, F.min, F.amax, F.amin, F.argmax
-    softmax, log_softmax, split = F.softmax, F.log_softmax, F.split
 
     def view(self, *sizes: Any) -> Tensor:
         """The same memory in another shape; an error where that would take a copy."""

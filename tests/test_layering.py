@@ -14,7 +14,7 @@ import gradflow
 
 ROOT = Path(gradflow.__file__).parent
 FLOORS = (
-    "backend", "autograd", "func ops", "functions", "inplace printing", "tensor", "creation",
+    "backend", "autograd", "func ops", "functions", "inplace methods printing", "tensor", "creation",
     "nn optim data custom", "train", "__init__", "cli",
 )  # fmt: skip
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names.split()}

@@ -1,33 +1,27 @@
 """Models: `Module`, `Parameter`, layers and losses."""
 
-from . import functional
-from .activation import GELU, Dropout, ReLU, Sigmoid, SiLU, Tanh
-from .embedding import Embedding
-from .layers import Conv2d, CrossEntropyLoss, Flatten, Linear, Sequential
-from .module import Module, Parameter
-from .normalization import BatchNorm2d, LayerNorm
-from .pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, MaxPool2d
+from . import activation, containers, conv, dropout, embedding, functional, linear, loss, module, normalization, pooling
+from .activation import *
+from .containers import *
+from .conv import *
+from .dropout import *
+from .embedding import *
+from .linear import *
+from .loss import *
+from .module import *
+from .normalization import *
+from .pooling import *
 
 __all__ = [
-    "GELU",
-    "AdaptiveAvgPool2d",
-    "AdaptiveMaxPool2d",
-    "AvgPool2d",
-    "BatchNorm2d",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "LayerNorm",
-    "Linear",
-    "MaxPool2d",
-    "Module",
-    "Parameter",
-    "ReLU",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Tanh",
     "functional",
+    *activation.__all__,
+    *containers.__all__,
+    *conv.__all__,
+    *dropout.__all__,
+    *embedding.__all__,
+    *linear.__all__,
+    *loss.__all__,
+    *module.__all__,
+    *normalization.__all__,
+    *pooling.__all__,
 ]

@@ -278,3 +278,6 @@ def _moved(array: Any, backend: Any, dtype: Any) -> Any:
     if backend is None or backend is here:
         return array
     return backend.from_host(array if here.array_type is np.ndarray else here.to_host(array))
+
+
+__all__ = ["Module", "Parameter"]

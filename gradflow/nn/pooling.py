@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import functional_pool as F
+from . import functional as F
+from .functional.sizes import Size
 from .module import Module
-from .sizes import Size
 
 
 class MaxPool2d(Module):
@@ -91,3 +91,6 @@ class AdaptiveMaxPool2d(Module):
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"
+
+
+__all__ = ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "AvgPool2d", "MaxPool2d"]

@@ -25,6 +25,7 @@ class Case:
     mixed         whether inputs may be of different dtypes
     out_dtype     the result's, where it is not the inputs'
     lands         the device of the results, where it is not the inputs'
+    light         a composition of primitives that have cases of their own: the long tests run with `-m slow` only
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     mixed: bool = True
     out_dtype: Any = None
     lands: str | None = None
+    light: bool = False
 
     def __repr__(self) -> str:
         return self.name

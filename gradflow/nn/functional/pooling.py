@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..autograd.value import backend_under
-from ..creation import tensor
-from ..functions import unsqueeze
-from ..ops import pool as _pool
+from ...autograd.value import backend_under
+from ...creation import tensor
+from ...functions.shape import unsqueeze
+from ...ops import pool as _pool
 from .sizes import Size, ndim_of, pair
 
 Pair = tuple[int, int]

@@ -1,60 +1,15 @@
-"""Layers as functions, with the names and signatures of torch.nn.functional."""
+"""Convolution, and windows as columns."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from ..autograd.value import backend_under
-from ..backend.windows import out_size
-from ..functions import log_softmax, matmul, one_dim, softmax, unsqueeze
-from ..ops import bias as _bias
-from ..ops import conv as _conv
-from ..ops import random as _random
-from ..ops.elementwise import gelu, relu, sigmoid, silu, tanh
-from ..ops.index import scatter_add
-from ..ops.shape import transpose
-from .embedding import embedding, one_hot
-from .functional_norm import batch_norm, layer_norm
-from .functional_pool import adaptive_avg_pool2d, adaptive_max_pool2d, avg_pool2d, max_pool2d
-from .loss import cross_entropy, mse_loss
+from ...backend.windows import out_size
+from ...functions.shape import unsqueeze
+from ...ops import conv as _conv
+from ...ops.index import scatter_add
 from .sizes import Size, ndim_of, pair
-
-
-def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """y = x W^T + b: x (..., in), weight (out, in), bias (out,) -> (..., out)."""
-    if weight.ndim != 2 or input.ndim == 0 or input.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"[linear] x has {input.shape[-1] if input.ndim else 'no'} features but weight expects "
-            f"{weight.shape[-1] if weight.ndim else '?'} (x {tuple(input.shape)}, weight {tuple(weight.shape)})"
-        )
-    y = matmul(input, transpose(weight, axes=(1, 0)))
-    if bias is None:
-        return y
-    if "bias_add" in backend_under(y).kernels and bias.shape == y.shape[-1:]:
-        return _bias.bias_add(y, bias, axis=y.ndim - 1)
-    return y + bias
-
-
-def bias_act(input: Any, bias: Any, activation: str | None = None, dim: int = 1) -> Any:
-    """activation(x + bias along dim): x (..., C, ...), bias (C,) -> x's shape. On a GPU one kernel each way.
-
-    activation is None, 'relu', 'gelu', 'gelu_tanh' (its approximation), 'silu', 'sigmoid' or 'tanh'. Raises ValueError
-    for another, and for a bias that does not have C elements.
-    """
-    axis = one_dim("bias_act", input, dim)
-    if tuple(bias.shape) != (input.shape[axis],):
-        raise ValueError(
-            f"[bias_act] bias has shape {tuple(bias.shape)}, expected ({input.shape[axis]},) (x {tuple(input.shape)})"
-        )
-    if activation is None:
-        return _bias.bias_add(input, bias, axis=axis)
-    if activation in _bias.ACTIVATIONS:
-        return _bias.bias_act(input, bias, axis=axis, activation=activation)
-    if activation in _bias.GATED:
-        return _bias.bias_gated(input, bias, axis=axis, activation=activation)
-    known = ", ".join([repr(name) for name in (*_bias.ACTIVATIONS, *_bias.GATED)])
-    raise ValueError(f"[bias_act] activation must be None, {known}, got {activation!r}")
 
 
 def conv2d(
@@ -168,39 +123,4 @@ def _sliding(op: str, size: Any, kernel: Any, dilation: Any, padding: Any, strid
     return window, places
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:
-    """In training, zero with probability p, else x / (1 - p) (Srivastava et al., 2014); x itself otherwise."""
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"[dropout] p must be a probability, got {p}")
-    if inplace:
-        raise NotImplementedError("[dropout] inplace=True is not supported")
-    if not training or p == 0.0:
-        return input
-    return _random.drop(input, float(p), generator)
-
-
-__all__ = [
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool2d",
-    "avg_pool2d",
-    "batch_norm",
-    "bias_act",
-    "conv2d",
-    "cross_entropy",
-    "dropout",
-    "embedding",
-    "fold",
-    "gelu",
-    "layer_norm",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
-    "mse_loss",
-    "one_hot",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "tanh",
-    "unfold",
-]
+__all__ = ["conv2d", "fold", "unfold"]

@@ -192,7 +192,7 @@ def gated_backward(activation: str, f: Any) -> Case:
         ref=reference, mixed=False)  # fmt: skip
 
 
-LAYERS = [
+CASES = [
     *[case(f"bias_act-{a}", lambda x, b, a=a: F.bias_act(x, b, a), (2, 3, 2), np.array([0.1, -0.2, 0.15]), rows=(0,),
         ref=lambda x, b, f=f: ref.bias_act(x, b, f)) for a, f in ACTIVATIONS],
     case("bias_act-last", lambda x, b: F.bias_act(x, b, "silu", dim=-1), (2, 3), (3,), rows=(0,),

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, Value, backend_under, is_mapped, make, unwrap
-from ..backend.kernels import Declined, run
-from ..ops import norm as _norm
+from ...autograd.tape import MAIN
+from ...autograd.value import TransformError, Value, backend_under, is_mapped, make, unwrap
+from ...backend.kernels import Declined, run
+from ...ops import norm as _norm
 
 
 def batch_norm(
@@ -101,3 +101,6 @@ def layer_norm(
         if value is not None and tuple(value.shape) != shape:
             raise ValueError(f"[layer_norm] {name} is {tuple(value.shape)}, expected normalized_shape {shape}")
     return _norm.layer_norm(input, weight, bias, dims=len(shape), eps=eps)
+
+
+__all__ = ["batch_norm", "layer_norm"]
