@@ -21,7 +21,8 @@ _warnings.filterwarnings(
     "ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\."
 )
 
-from . import autograd, creation, func, functions, nn, optim
+from . import amp, autograd, creation, func, functions, linalg, nn, optim, toplevel, typeinfo, utils
+from .amp import autocast, get_autocast_dtype, is_autocast_enabled
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .backend import kernels
 from .backend.base import DeviceError
@@ -47,30 +48,40 @@ from .backend.precision import get_float32_matmul_precision, set_float32_matmul_
 from .backend.workspace import get_conv_workspace, set_conv_workspace
 from .creation import *
 from .functions import *
-from .ops.random import Generator
+from .ops.random import Generator, default_generator
+from .printing import set_printoptions
 from .tensor import Tensor
+from .toplevel import *
+from .typeinfo import *
 
 if _TYPE_CHECKING:
+    from . import models, testing
     from .custom import cuda_kernel
     from .train.audit import audit
 
 __all__ = [
     *creation.__all__,
     *functions.__all__,
+    *toplevel.__all__,
+    *typeinfo.__all__,
     "DeviceError",
     "Generator",
     "Tensor",
     "__version__",
+    "amp",
     "audit",
+    "autocast",
     "autograd",
     "bool",
     "cuda_kernel",
+    "default_generator",
     "device",
     "enable_grad",
     "float16",
     "float32",
     "float64",
     "func",
+    "get_autocast_dtype",
     "get_conv_workspace",
     "get_default_device",
     "get_default_dtype",
@@ -79,8 +90,11 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_autocast_enabled",
     "is_grad_enabled",
     "kernels",
+    "linalg",
+    "models",
     "nn",
     "no_grad",
     "optim",
@@ -91,8 +105,17 @@ __all__ = [
     "set_default_dtype",
     "set_float32_matmul_precision",
     "set_grad_enabled",
+    "set_printoptions",
+    "testing",
     "uint8",
+    "utils",
 ]
+
+
+half, short, long = float16, int16, int64
+double = float64
+int = int32  # PyTorch's names for dtypes; not in __all__, as `import *` shall leave Python's types alone
+float = float32
 
 
 def __getattr__(name: str) -> object:
@@ -104,6 +127,10 @@ def __getattr__(name: str) -> object:
         from .custom import cuda_kernel
 
         return cuda_kernel
+    if name in ("models", "testing"):
+        from importlib import import_module
+
+        return import_module(f".{name}", __name__)
     if name == "audit":  # comes with the training loop, which not everybody needs
         from .train.audit import audit
 

@@ -8,18 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from . import functions as F
 from .autograd import api
-from .autograd.primitive import BIND
 from .autograd.tape import MAIN, Node
-from .autograd.value import TransformError, Value, backend_under, host_array, make, set_tensor_class, unwrap
+from .autograd.value import TransformError, Value, backend_under, host_array, is_mapped, make, set_tensor_class
 from .backend.base import Device
-from .backend.device import DeviceLike, parse_device
-from .backend.dtypes import as_dtype, is_floating
+from .backend.dtypes import is_floating
 from .inplace import InPlace
 from .methods import Methods
-from .ops import elementwise as E
-from .ops.transfer import to_device
+from .printing import show
 
 
 class Tensor(Methods, InPlace, Value):
@@ -81,33 +77,12 @@ class Tensor(Methods, InPlace, Value):
     def data(self, value: Tensor) -> None:
         self.replace_storage(value)
 
-    @property
-    def T(self) -> Tensor:
-        """The dimensions in reverse order."""
-        return F.permute(self, *reversed(range(self.ndim)))  # type: ignore[no-any-return]
-
-    @property
-    def mT(self) -> Tensor:
-        """The last two dimensions exchanged."""
-        return F.transpose(self, -2, -1)  # type: ignore[no-any-return]
-
     def size(self, dim: int | None = None) -> Any:
         """The shape, or one size of it."""
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
         return self.ndim
-
-    def numel(self) -> int:
-        """The number of elements."""
-        return self.size_
-
-    def is_floating_point(self) -> bool:
-        return is_floating(self.dtype)
-
-    def is_contiguous(self) -> bool:
-        """Whether the memory is in row-major order without gaps."""
-        return bool(unwrap(self).flags.c_contiguous)
 
     # -- to and from elsewhere ----------------------------------------------------------------------------------------
 
@@ -135,61 +110,17 @@ class Tensor(Methods, InPlace, Value):
         """Nested lists of Python numbers."""
         return self.numpy().tolist()
 
-    def to(
-        self, *target: Any, device: DeviceLike = None, dtype: Any = None, copy: bool = False, non_blocking: bool = True
-    ) -> Tensor:
-        """On another device, in another dtype, or both; the tensor itself where nothing changes.
-
-        Takes a device ("cuda:1"), a dtype, or a tensor to be like. Differentiable. Copies to a GPU do not block.
-        """
-        for t in target:
-            if isinstance(t, Value):
-                device, dtype = t.device, t.dtype  # type: ignore[attr-defined]
-            elif isinstance(t, (str, Device)) and not _names_dtype(t):
-                device = t
-            elif t is not None:
-                dtype = t
-        out: Any = self
-        if dtype is not None and as_dtype(dtype) != self.dtype:
-            out = E.astype(out, dtype=as_dtype(dtype))
-        if device is not None and parse_device(device) != self.device:
-            out = to_device(out, device=str(parse_device(device)))
-        return E.copy(out) if copy and out is self else out  # type: ignore[no-any-return]
-
-    def cpu(self) -> Tensor:
-        return self.to("cpu")
-
-    def cuda(self, device: DeviceLike = None) -> Tensor:
-        return self.to("cuda" if device is None else parse_device(device))
-
-    def float(self) -> Tensor:
-        return self.to(np.float32)
-
-    def double(self) -> Tensor:
-        return self.to(np.float64)
-
-    def half(self) -> Tensor:
-        return self.to(np.float16)
-
-    def long(self) -> Tensor:
-        return self.to(np.int64)
-
-    def int(self) -> Tensor:
-        return self.to(np.int32)
-
-    def bool(self) -> Tensor:
-        return self.to(np.bool_)
-
-    def type_as(self, other: Tensor) -> Tensor:
-        return self.to(other.dtype)
-
-    def contiguous(self) -> Tensor:
-        """In row-major memory: the tensor itself where it is already."""
-        return self if self.is_contiguous() else E.contiguous(self)
-
     def detach(self) -> Tensor:
-        """The same memory without history: changes in place are seen by both."""
-        return make(self.inner, self.level, version=self.version)  # type: ignore[no-any-return]
+        """The same memory without history, at any level: changes in place are seen by both."""
+        inner = self.inner.detach() if isinstance(self.inner, Value) else self.inner
+        return make(inner, self.level, version=self.version)  # type: ignore[no-any-return]
+
+    def detach_(self) -> Tensor:
+        """Forget how this tensor was computed: a leaf from here on."""
+        if self.level is not MAIN:
+            raise TransformError(f"[detach_] a value inside {self.level.name} cannot be changed in place; use detach()")
+        self.edge, self.tracked, self.hooks = None, False, None
+        return self
 
     # -- gradients ----------------------------------------------------------------------------------------------------
 
@@ -239,45 +170,7 @@ class Tensor(Methods, InPlace, Value):
         if not self.is_leaf and not any([isinstance(h, KeepGrad) and h.tensor() is self for h in hooks]):
             hooks.append(KeepGrad(self))
 
-    # -- operators ----------------------------------------------------------------------------------------------------
-
-    __add__, __sub__, __mul__, __truediv__, __pow__ = E.add, E.subtract, E.multiply, E.divide, E.power
-
-    def __radd__(self, other: Any) -> Tensor:
-        return E.add(other, self)  # type: ignore[no-any-return]
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return E.subtract(other, self)  # type: ignore[no-any-return]
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return E.multiply(other, self)  # type: ignore[no-any-return]
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return E.divide(other, self)  # type: ignore[no-any-return]
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return E.power(other, self)  # type: ignore[no-any-return]
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return F.matmul(self, other)  # type: ignore[no-any-return]
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return F.matmul(other, self)  # type: ignore[no-any-return]
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    __neg__, __abs__ = E.negative, E.absolute
-    __lt__, __le__, __gt__, __ge__ = E.less, E.less_equal, E.greater, E.greater_equal
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return NotImplemented if other is None or isinstance(other, str) else E.equal(self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return NotImplemented if other is None or isinstance(other, str) else E.not_equal(self, other)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return F.getitem(self, index)  # type: ignore[no-any-return]
+    # -- as a sequence and a number ------------------------------------------------------------------------------------
 
     def __len__(self) -> Any:
         if not self.ndim:
@@ -285,7 +178,7 @@ class Tensor(Methods, InPlace, Value):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return iter([self[i] for i in range(len(self))])
+        return iter(self.unbind() if len(self) else ())
 
     def __contains__(self, item: Any) -> Any:
         other = host_array(item, "in") if isinstance(item, Tensor) else item
@@ -314,37 +207,31 @@ class Tensor(Methods, InPlace, Value):
             raise RuntimeError(
                 f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()"
             )
-        copy = object.__new__(type(self))
-        copy.inner, copy.level, copy.edge, copy.tracked = self.inner.copy(), self.level, None, self.tracked
-        copy.hooks, copy.aux, copy.version = None, None, [0]
-        copy.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
-        memo[id(self)] = copy
-        return copy  # type: ignore[no-any-return]
+        twin = self.__copy__()
+        twin.inner, twin.version = self.inner.copy(), [0]
+        twin.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
+        memo[id(self)] = twin
+        return twin
+
+    def __copy__(self) -> Tensor:
+        """Another tensor with the same memory and history, and a gradient and hooks of its own."""
+        twin = object.__new__(type(self))
+        twin.inner, twin.level, twin.edge, twin.tracked = self.inner, self.level, self.edge, self.tracked
+        twin.grad, twin.hooks, twin.aux, twin.version = self.grad, None, self.aux, self.version
+        return twin
 
     def __reduce__(self) -> Any:
         raise TypeError("tensors are not pickled; save them with safetensors, or pass .numpy()")
 
     def __repr__(self) -> str:
-        from .printing import show
-
         return show(self)
 
-    # -- methods ------------------------------------------------------------------------------------------------------
-
-    def view(self, *sizes: Any) -> Tensor:
-        """The same memory in another shape; an error where that would take a copy."""
-        out = F.reshape(self, *sizes)
-        if self.level is MAIN and self.size_ and not np.may_share_memory(out.inner, self.inner):
-            raise RuntimeError(f"[view] the memory of x {tuple(self.shape)} does not allow it; use reshape()")
-        return out  # type: ignore[no-any-return]
-
-    def any(self) -> Tensor:
-        """Whether an element is true (not zero)."""
-        return BIND.amax(E.not_equal(self, 0)) if self.size_ else BIND.not_equal(BIND.sum(self), 0)  # type: ignore[no-any-return]
-
-    def all(self) -> Tensor:
-        """Whether every element is true (not zero)."""
-        return BIND.amin(E.not_equal(self, 0)) if self.size_ else BIND.equal(BIND.sum(self), 0)  # type: ignore[no-any-return]
+    def __format__(self, spec: str) -> str:
+        if (not self.ndim and not is_mapped(self)) or (spec and self.size_ == 1):
+            return format(host_array(self, "format").item(), spec)
+        if spec:
+            raise TypeError(f"[format] {spec!r} is for tensors of one element, not {tuple(self.shape)}")
+        return str(self)
 
 
 class KeepGrad:
@@ -368,16 +255,6 @@ class Handle:
     def remove(self) -> None:
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
-
-
-def _names_dtype(text: Any) -> bool:
-    if not isinstance(text, str):
-        return False
-    try:
-        as_dtype(text)
-    except (TypeError, ImportError):
-        return False
-    return True
 
 
 set_tensor_class(Tensor)

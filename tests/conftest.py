@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for `fake_cupy`, whichever import mode pytest runs in
 
 import fake_cupy
+import fake_cupy.scipy
 
 from gradflow.backend import device as devices
 from gradflow.backend import diagnose
@@ -62,6 +63,8 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
         headers = None if "headers" in module.world.missing else "/fake/include"
         pathfinder.find_nvidia_header_directory = lambda name: headers  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "cupy", module)
+        for name, part in fake_cupy.scipy.build().items():
+            monkeypatch.setitem(sys.modules, name, part)
         monkeypatch.setitem(sys.modules, "cuda", types.ModuleType("cuda"))
         monkeypatch.setitem(sys.modules, "cuda.pathfinder", pathfinder)
         monkeypatch.setattr(diagnose, "driver_version", lambda: module.world.driver)

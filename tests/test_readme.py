@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import readme_table
 import typer.main
 
 import gradflow
@@ -35,6 +36,10 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 
 PYTHON, CONSOLE = blocks("python"), blocks("console")
+
+
+def test_the_list_of_what_there_is_is_true() -> None:
+    assert readme_table.parts()[1] == readme_table.table(), "write it anew: python tests/readme_table.py"
 
 
 def test_there_is_something_to_check() -> None:

@@ -33,6 +33,9 @@ from .value import Value, describe
 
 Rule = Callable[..., Any]
 
+casting: list[Callable[[str, tuple[Any, ...]], tuple[Any, ...]] | None] = [None]
+"""[cast]: where an autocast region is active, what `bind` passes a primitive's name and operands through."""
+
 
 class Primitive:
     """One computation and its rules. See the module's text for how bodies and vjps are written.
@@ -281,17 +284,22 @@ def bind(prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
             if top is None or level.depth > top.depth:
                 top = level
     if top is not None:
+        if casting[0] is not None:
+            args = casting[0](prim.name, args)
         return top.process(prim, args, static)
     raw = raw_of(prim.name, args)
     try:
         return raw.run(prim, prepare(prim, args, raw.backend), static)[0]
-    except (ValueError, TypeError, IndexError) as error:
+    except EXPLAINED as error:
         raise explain(prim, args, error) from error
+
+
+EXPLAINED = (ValueError, TypeError, IndexError, OverflowError)
 
 
 def explain(prim: Primitive, args: Sequence[Any], error: Exception) -> Exception:
     """The same error, naming the op and its operands, unless it does already."""
-    if str(error).startswith("[") or type(error) not in (ValueError, TypeError, IndexError, np.exceptions.AxisError):
+    if str(error).startswith("[") or type(error) not in (*EXPLAINED, np.exceptions.AxisError):
         return error
     operands = ", ".join(describe(a) for a in args if a is not None)
     return type(error)(f"[{prim.name}] {error} (operands: {operands})")
@@ -314,4 +322,6 @@ class Binding:
 
 BIND = Binding()
 
-__all__ = ["BIND", "PRIMITIVES", "Array", "Primitive", "Raw", "bind", "explain", "prepare", "raw_of", "raw_over"]
+__all__ = [
+    "BIND", "EXPLAINED", "PRIMITIVES", "Array", "Primitive", "Raw", "bind", "explain", "prepare", "raw_of", "raw_over",
+]  # fmt: skip

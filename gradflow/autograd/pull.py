@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.dtypes import is_floating
+from .again import Again
 from .primitive import BIND
 from .tape import Edge, Node
 from .value import Value, make
@@ -49,7 +50,9 @@ def _relink(value: Any, edge: Edge, node: Node, counter: list[int] | None) -> An
 
 
 def check_saved(node: Node) -> None:
-    """Refuse a node whose saved values were freed, or changed in place since."""
+    """Refuse a node whose saved values were freed, or changed in place since; compute anew those given up for it."""
+    while node.args is None and type(node.residual) is Again:  # again where a part lies within a part
+        node.residual.fill()
     if node.args is None:
         raise GraphError(
             f"[{node.name()}] the values it saved were freed by an earlier backward pass (made at {node.place()}); "

@@ -13,7 +13,7 @@ import numpy as np
 from ..backend.device import get_backend
 from ..backend.dtypes import is_floating
 from .grad_mode import MODE
-from .primitive import BIND, Primitive, bind, explain, prepare, raw_of, raw_over
+from .primitive import BIND, EXPLAINED, Primitive, bind, explain, prepare, raw_of, raw_over
 from .value import Level, Value, make, next_sequence
 
 Edge = Any  # None, a leaf Value, a Node (its first output), or (Node, output index)
@@ -144,7 +144,7 @@ class Tape(Level):
             try:
                 ready = inner if host and prim.promote is None else prepare(prim, inner, xp.backend)
                 out, residual = xp.run(prim, ready, static, residual=track)
-            except (ValueError, TypeError, IndexError) as error:
+            except EXPLAINED as error:
                 raise explain(prim, inner, error) from error
         else:
             out = bind(prim, tuple(inner), static)

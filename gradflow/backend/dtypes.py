@@ -29,10 +29,27 @@ def get_default_dtype() -> np.dtype:
 
 
 def as_dtype(dtype: Any) -> np.dtype:
-    """`dtype` as a `numpy.dtype`; "bfloat16" needs the package ml_dtypes."""
+    """`dtype` as a `numpy.dtype`; "bfloat16" needs the package ml_dtypes. TypeError for what no tensor can hold."""
     if isinstance(dtype, str) and dtype == "bfloat16":
         return bfloat16()
-    return np.dtype(dtype)
+    try:
+        if dtype is None:  # to NumPy that is float64
+            raise TypeError("no dtype was given")
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"[dtype] {error}; give one such as gf.float32") from None
+    check_kind("dtype", found)
+    return found if found.isnative else found.newbyteorder("=")
+
+
+def _holds(dtype: np.dtype) -> bool:
+    return dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8) or dtype.name == "bfloat16"
+
+
+def check_kind(op: str, dtype: np.dtype) -> None:
+    """TypeError where tensors cannot hold `dtype`."""
+    if not _holds(dtype):
+        raise TypeError(f"[{op}] cannot hold {dtype} data; give booleans, integers, or floats of up to 64 bits")
 
 
 def bfloat16() -> np.dtype:
@@ -58,8 +75,10 @@ def _category(dtype: np.dtype) -> int:
     return 2 if is_floating(dtype) else 0 if dtype.kind == "b" else 1
 
 
-def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
+def promote_types(a: Any, b: Any) -> np.dtype:
     """The smallest dtype of the higher category that holds both: float32 with int64 stays float32."""
+    if not (isinstance(a, np.dtype) and isinstance(b, np.dtype)):
+        a, b = as_dtype(a), as_dtype(b)
     if a == b:
         return a
     if _category(a) != _category(b):
@@ -67,6 +86,12 @@ def promote_types(a: np.dtype, b: np.dtype) -> np.dtype:
     if _category(a) == 2:
         return float32 if a.itemsize == b.itemsize else a if a.itemsize > b.itemsize else b
     return np.promote_types(a, b)
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether values go from one dtype to another without leaving their category: not from float to integer, nor from
+    anything to bool."""
+    return _category(as_dtype(from_)) <= _category(as_dtype(to))
 
 
 def result_type(*operands: Any) -> np.dtype:
@@ -84,6 +109,8 @@ def _combine(kinds: tuple[Any, ...]) -> np.dtype:
     for kind in kinds:
         if isinstance(kind, tuple):
             dtype, rank = kind[0], 0 if kind[1] else 1
+            if not _holds(dtype):
+                raise TypeError(f"expected booleans, integers, or floats of up to 64 bits, got {dtype} data")
         else:
             if kind not in _SCALARS:
                 raise TypeError(f"expected arrays, tensors or Python numbers, got {kind.__name__}")
@@ -94,7 +121,8 @@ def _combine(kinds: tuple[Any, ...]) -> np.dtype:
     for dtype in ranks:
         if dtype is not None and (result is None or _category(dtype) > _category(result)):
             result = dtype if result is None or result.kind == "b" else promote_types(result, dtype)
-    assert result is not None, "no operands"
+    if result is None:
+        raise TypeError("expected arrays, tensors or Python numbers, got None")
     return result
 
 

@@ -51,12 +51,12 @@ def batch_norm_backward(
     shape, axes = (1, -1, *(1,) * (x.ndim - 2)), (0, *range(2, x.ndim))
     share = 1.0 / max(math.prod([x.shape[a] for a in axes]), 1)
     if y is not None:
-        g = np.where(y > 0, g, g.dtype.type(0))
+        g = np.where(y <= 0, g.dtype.type(0), g)
     d = x - mean.reshape(shape)
-    d -= (d.sum(axis=axes) * share).reshape(shape)
+    d -= (np.add.reduce(d, axis=axes) * share).reshape(shape)
     r = 1.0 / np.sqrt(var + eps)
     out = g * d
-    db, gd = g.sum(axis=axes), out.sum(axis=axes)
+    db, gd = np.add.reduce(g, axis=axes), np.add.reduce(out, axis=axes)
     np.multiply(d, (gd * r * r * share).reshape(shape), out=out)
     np.subtract(g, out, out=out)
     out -= (db * share).reshape(shape)

@@ -10,8 +10,8 @@ from .. import nn
 from ..backend import get_backend
 from ..backend.base import Backend
 from ..creation import manual_seed, rand, randint
+from ..models import cnn
 from ..nn.functional import cross_entropy
-from ..train import default_cnn
 from ..train.audit import TOLERANCE, audit
 from ..train.audit_report import DIVERGES, HEADINGS, Audit
 from .bench_peers import NETS
@@ -26,7 +26,7 @@ CLASSES = 10
 
 def build(model: str) -> nn.Module:
     """A network for images (n, 1, 28, 28): one of the benchmarks' or, "default", the one `gradflow train` trains."""
-    return default_cnn((1, 28, 28), CLASSES) if model == DEFAULT else NETS[model](nn)  # type: ignore[no-any-return]
+    return cnn(CLASSES, (1, 28, 28)) if model == DEFAULT else NETS[model](nn)  # type: ignore[no-any-return]
 
 
 def images_in(batch_size: int | None, backend: Backend) -> int:

@@ -12,7 +12,8 @@ from ..backend import Device, get_backend
 from ..creation import manual_seed
 from ..data import Dataset, load_digits, load_fashion_mnist
 from ..data.fashion_mnist import DEBIAN_DIR
-from ..train import Outcome, Settings, default_cnn, default_settings, make_run_dir, open_display, train
+from ..models import cnn
+from ..train import Outcome, Settings, default_settings, make_run_dir, open_display, train
 from ..train.progress import percent
 from .errors import INTERRUPTED
 from .interrupt import StopRequest
@@ -36,7 +37,7 @@ def run(
     dataset = load_digits() if data == "digits" else load_fashion_mnist(data_dir)
     settings = default_settings(dataset, epochs=epochs, batch_size=batch_size, lr=lr, optimizer=optimizer, seed=seed)
     manual_seed(seed)
-    model = default_cnn(dataset.input_shape, len(dataset.classes)).to(place)
+    model = cnn(len(dataset.classes), dataset.input_shape).to(place)
     folder = make_run_dir(runs_dir, default=data, name=name)
     _print_plan(dataset, model, settings, place)
     display = open_display(settings.epochs, len(dataset.train))

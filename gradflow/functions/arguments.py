@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import numpy
+
 Dims = int | Sequence[int] | None
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_NUMPY = {"axis": "dim", "keepdims": "keepdim"}
 
 
 def numpy_names(function: Callable[P, R]) -> Callable[P, R]:
@@ -18,23 +19,36 @@ def numpy_names(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
-        for numpys, name in _NUMPY.items() if options else ():
-            if numpys in options:
-                if name in options:
-                    raise TypeError(f"[{function.__name__}] give {name} or {numpys}, not both")
-                options[name] = options.pop(numpys)
+        if "axis" in options or "keepdims" in options:
+            options = _renamed(function.__name__, options)
         return function(*args, **options)
 
     return call
 
 
+def _renamed(op: str, options: dict[str, Any]) -> dict[str, Any]:
+    for numpys, name in (("axis", "dim"), ("keepdims", "keepdim")):
+        if numpys in options:
+            if name in options:
+                raise TypeError(f"[{op}] give {name} or {numpys}, not both")
+            options[name] = options.pop(numpys)
+    return options
+
+
+def check_tensors(op: str, **operands: Any) -> None:
+    """Raise TypeError, naming the operand, for what is neither a tensor nor an array."""
+    for name, x in operands.items():
+        if not hasattr(x, "ndim"):
+            raise TypeError(f"[{op}] {name} must be a tensor, got {type(x).__name__}")
+
+
 def one_dim(op: str, x: Any, dim: Any) -> int:
     """A dimension argument counted from 0. IndexError where x has no such dimension."""
-    if not isinstance(dim, int) or isinstance(dim, bool):
+    if not isinstance(dim, (int, numpy.integer)) or isinstance(dim, bool):
         raise TypeError(f"[{op}] dim must be an integer, got {dim!r}")
     if not -x.ndim <= dim < x.ndim:
         raise IndexError(f"[{op}] dim {dim} is out of range for x {tuple(x.shape)}, which has {x.ndim} dimensions")
-    return dim % x.ndim
+    return int(dim) % x.ndim
 
 
 def many_dims(op: str, x: Any, dim: Dims) -> tuple[int, ...] | None:

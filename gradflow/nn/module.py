@@ -1,4 +1,4 @@
-"""`Module` and `Parameter`: models as trees of parameters."""
+"""`Module`: models as trees of parameters."""
 
 from __future__ import annotations
 
@@ -7,47 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.tape import MAIN
-from ..autograd.value import Value, backend_under, stamp
+from ..autograd.value import stamp
 from ..backend.device import get_backend
 from ..backend.dtypes import as_dtype, is_floating
-from ..creation import as_tensor
 from ..tensor import Tensor
+from ..typeinfo import destination
+from . import hooks
+from .parameter import Parameter, moved
+from .state import StateMethods
 
 
-class Parameter(Tensor):
-    """A leaf tensor that a Module lists among its parameters."""
-
-    __slots__ = ()
-
-    def __new__(cls, data: Any, requires_grad: bool = True) -> Parameter:
-        source = as_tensor(data)
-        self = object.__new__(cls)
-        self.inner, self.level, self.edge, self.tracked = source.inner, MAIN, None, requires_grad
-        self.grad = self.hooks = self.aux = None
-        self.version = source.version
-        return self
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        if requires_grad and not is_floating(self.dtype):
-            raise TypeError(f"[Parameter] only floating tensors can require gradients, got {self.dtype}")
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class Module:
+class Module(StateMethods):
     """Base of layers and models. Assigning a Parameter, a Module or (with `register_buffer`) a buffer registers it."""
 
     training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _transient: set[str]  # the buffers that are not saved
+    _hooks: dict[str, dict[int, Any]] | None = None  # by kind; None costs nothing
 
     def __init__(self) -> None:
-        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={})
+        self.__dict__.update(training=True, _parameters={}, _buffers={}, _modules={}, _transient=set())
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a method forward(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is not None:
+            return hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
     # -- registration -------------------------------------------------------------------------------------------------
@@ -61,10 +49,11 @@ class Module:
         kinds: tuple[tuple[type, dict[str, Any]], ...] = ((Parameter, self._parameters), (Module, self._modules))
         for kind, held in kinds:
             if isinstance(value, kind):
-                self._forget(name)
+                self._forget(name, held)
                 held[name] = value
                 return
-        for held in (self._parameters, self._buffers, self._modules):
+        registered: tuple[dict[str, Any], ...] = (self._parameters, self._buffers, self._modules)
+        for held in registered:
             if name in held:
                 if value is not None and not (held is self._buffers and isinstance(value, Tensor)):
                     raise TypeError(
@@ -75,9 +64,10 @@ class Module:
                 return
         object.__setattr__(self, name, value)
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, keep: Any = None) -> None:
         for held in (self.__dict__, self._parameters, self._buffers, self._modules):
-            held.pop(name, None)
+            if held is not keep:
+                held.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
         for held in ("_parameters", "_buffers", "_modules"):
@@ -91,75 +81,151 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         self._forget(name)
 
+    def __dir__(self) -> list[str]:
+        names = {*super().__dir__(), *self._parameters, *self._buffers, *self._modules}
+        return sorted([name for name in names if not name[:1].isdigit()])
+
+    def _check_name(self, kind: str, name: Any, held: dict[str, Any]) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a {kind} must be a string, got {name!r}")
+        if not name or "." in name:
+            raise KeyError(f"the name of a {kind} must not be empty nor contain '.', got {name!r}")
+        if hasattr(self, name) and name not in held:
+            raise KeyError(f"{type(self).__name__} has an attribute {name!r} already")
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Add a parameter, or a place for one (None)."""
-        self._forget(name)
+        self._check_name("parameter", name, self._parameters)
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"{type(self).__name__}.{name} must be a gf.nn.Parameter or None, got {type(param).__name__}"
+            )
         self._parameters[name] = param
 
-    def register_buffer(self, name: str, tensor: Tensor | None) -> None:
-        """Add a tensor that is saved and moved with the model but not trained."""
-        self._forget(name)
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is moved with the model but not trained, and saved with it if persistent."""
+        self._check_name("buffer", name, self._buffers)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(f"{type(self).__name__}.{name} must be a tensor or None, got {type(tensor).__name__}")
         self._buffers[name] = tensor
+        (self._transient.discard if persistent else self._transient.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a submodule under a name."""
-        self._forget(name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(self).__name__}.{name} must be a module or None, got {type(module).__name__}")
+        self._check_name("module", name, self._modules)
         self._modules[name] = module
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """`add_module` by another name."""
+        self.add_module(name, module)
 
     # -- what is in it ------------------------------------------------------------------------------------------------
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with their paths."""
-        seen: set[int] = set()
-
-        def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:
-            if id(module) in seen:
-                return
-            seen.add(id(module))
-            yield path, module
-            for name, child in module._modules.items():
-                if child is not None:
-                    yield from walk(child, f"{path}.{name}" if path else name)
-
-        yield from walk(self, prefix)
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it with their paths; shared ones once, unless remove_duplicate=False."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, child in self._modules.items():
+            if child is not None:
+                yield from child.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         for _, module in self.named_modules():
             yield module
 
-    def children(self) -> Iterator[Module]:
-        yield from [m for m in self._modules.values() if m is not None]
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules right below this one with their names, each once."""
+        seen: set[Module] = set()
+        for name, child in self._modules.items():
+            if child is not None and child not in seen:
+                seen.add(child)
+                yield name, child
 
-    def _named(self, kind: str, prefix: str) -> Iterator[tuple[str, Any]]:
+    def children(self) -> Iterator[Module]:
+        for _, child in self.named_children():
+            yield child
+
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
             for name, value in getattr(module, kind).items():
                 if value is not None and id(value) not in seen:
-                    seen.add(id(value))
+                    if remove_duplicate:
+                        seen.add(id(value))
                     yield f"{path}.{name}" if path else name, value
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Parameters with their paths; a shared one once."""
-        return self._named("_parameters", prefix)
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Parameters with their paths, those of submodules too if recurse; a shared one once, unless told otherwise."""
+        return self._named("_parameters", prefix, recurse, remove_duplicate)
 
-    def parameters(self) -> Iterator[Parameter]:
-        for _, parameter in self.named_parameters():
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """Buffers with their paths."""
-        return self._named("_buffers", prefix)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Buffers with their paths, as `named_parameters` has it."""
+        return self._named("_buffers", prefix, recurse, remove_duplicate)
 
-    def buffers(self) -> Iterator[Tensor]:
-        for _, buffer in self.named_buffers():
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        for _, buffer in self.named_buffers(recurse=recurse):
             yield buffer
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as "layers.0.norm"; "" is this one. AttributeError where there is none."""
+        module = self
+        for name in target.split(".") if target else ():
+            found = getattr(module, name, None)
+            if not isinstance(found, Module):
+                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} (on the way to {target!r})")
+            module = found
+        return module
+
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put another module at a path. AttributeError where there is none."""
+        self.get_submodule(target)
+        path, _, name = target.rpartition(".")
+        if not name or not isinstance(module, Module):
+            raise ValueError(f"[set_submodule] expected a path and a module, got {target!r} and {module!r}")
+        setattr(self.get_submodule(path), name, module)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path. AttributeError where there is none."""
+        return self._get("_parameters", "parameter", target)  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a path. AttributeError where there is none."""
+        return self._get("_buffers", "buffer", target)  # type: ignore[no-any-return]
+
+    def _get(self, held: str, kind: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        found = getattr(module, held).get(name)
+        if found is None:
+            raise AttributeError(f"{type(module).__name__} has no {kind} {name!r}")
+        return found
 
     # -- modes, devices -----------------------------------------------------------------------------------------------
 
     def train(self, mode: bool = True) -> Any:
         """Training mode, in which dropout drops and batch norm uses and updates the batch's statistics."""
-        for module in self.modules():
-            module.training = mode
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode must be True or False, got {mode!r}")
+        self.training = mode
+        for child in self.children():
+            child.train(mode)
         return self
 
     def eval(self) -> Any:
@@ -187,97 +253,101 @@ class Module:
         fn(self)
         return self
 
-    def to(self, *target: Any, device: Any = None, dtype: Any = None) -> Any:
-        """Move parameters and buffers to a device, their floating ones to a dtype, in place."""
-        for t in target:
-            if isinstance(t, (np.dtype, type)):
-                dtype = t
-            else:
-                device = t
-        backend = None if device is None else get_backend(device)
-        kind = None if dtype is None else as_dtype(dtype)
+    def to(
+        self, *target: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Any:
+        """Move parameters and buffers to a device, their floating ones to a floating dtype, in place.
+
+        Takes a device, a dtype, both, or a tensor to be like. memory_format changes nothing: weights stay in row-major
+        order, and layers take inputs in any.
+        """
+        place, kind = destination("Module.to", target, device, dtype)
+        if kind is not None and not is_floating(kind):
+            raise TypeError(f"[Module.to] takes floating dtypes only, got {kind}; .type() converts integers too")
+        return self._convert(place, kind, is_floating)
+
+    def type(self, dst_type: Any) -> Any:
+        """Convert all parameters and buffers, integers too, in place."""
+        return self._convert(None, as_dtype(dst_type), lambda dtype: True)
+
+    def _convert(self, place: Any, kind: Any, which: Callable[[np.dtype], bool]) -> Any:
+        backend = None if place is None else get_backend(place)
         for value in [*self.parameters(), *self.buffers()]:
             for held in (value, value.grad):
                 if held is not None:
                     stamp(held.version)
-                    held.inner, held.version = _moved(held.inner, backend, kind), [0]
+                    held.inner, held.version = moved(held.inner, backend, kind if which(held.dtype) else None), [0]
                     stamp(held.version)
         return self
 
     def cuda(self, device: Any = "cuda") -> Any:
-        return self.to(device)
+        return self.to(device=device)
 
     def cpu(self) -> Any:
-        return self.to("cpu")
+        return self.to(device="cpu")
 
     def double(self) -> Any:
-        return self.to(np.float64)
+        return self.to(dtype=np.float64)
+
+    def half(self) -> Any:
+        return self.to(dtype=np.float16)
+
+    def bfloat16(self) -> Any:
+        return self.to(dtype="bfloat16")
 
     def float(self) -> Any:
-        return self.to(np.float32)
+        return self.to(dtype=np.float32)
 
-    # -- state --------------------------------------------------------------------------------------------------------
+    # -- hooks --------------------------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters and buffers by path, detached, sharing memory with the model."""
-        return {name: value.detach() for name, value in self._all()}
+    def _hook(self, kind: str, hook: Any, prepend: bool) -> hooks.RemovableHandle:
+        if self._hooks is None:
+            self.__dict__["_hooks"] = {kind: {} for kind in hooks.KINDS}
+        return hooks.add(self._hooks[kind], hook, prepend)  # type: ignore[index]
 
-    def _all(self) -> Iterator[tuple[str, Any]]:
-        """Every parameter and buffer with every path it has (a shared one under each), module by module."""
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> hooks.RemovableHandle:
+        """Call hook(module, args) before forward; what it returns, if not None, are the new arguments.
 
-        def walk(module: Module, path: str) -> Iterator[tuple[str, Any]]:
-            for name, value in (*module._parameters.items(), *module._buffers.items()):
-                if value is not None:
-                    yield path + name, value
-            for name, child in module._modules.items():
-                if child is not None:
-                    yield from walk(child, f"{path}{name}.")
-
-        return walk(self, "")
-
-    def load_state_dict(self, state_dict: Any, strict: bool = True) -> Any:
-        """Copy values by path into the parameters and buffers. Nothing is changed unless everything fits.
-
-        Values are tensors or arrays. Raises KeyError for missing or unknown paths (unless strict=False) and ValueError
-        for shapes that differ.
+        with_kwargs: hook(module, args, kwargs), which may return (args, kwargs).
         """
-        mine = dict(self._all())
-        missing = [k for k in mine if k not in state_dict]
-        unknown = [k for k in state_dict if k not in mine]
-        if strict and (missing or unknown):
-            raise KeyError(f"[load_state_dict] missing: {missing}; unknown: {unknown}; pass strict=False to skip them")
-        for k, v in state_dict.items():
-            if k in mine and tuple(v.shape) != tuple(mine[k].shape):
-                raise ValueError(
-                    f"[load_state_dict] {k} has shape {tuple(v.shape)}, the model's {tuple(mine[k].shape)}"
-                )
-        for k, v in state_dict.items():
-            if k in mine:
-                backend = backend_under(mine[k])
-                array = v.numpy() if isinstance(v, Value) else np.asarray(v)  # type: ignore[attr-defined]
-                mine[k].detach().copy_(backend.from_host(array))
-        return missing, unknown
+        return self._hook("forward_pre", (hook, with_kwargs), prepend)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> hooks.RemovableHandle:
+        """Call hook(module, args, output) after forward; what it returns, if not None, is the new output.
+
+        with_kwargs: hook(module, args, kwargs, output).
+        """
+        if always_call:
+            raise NotImplementedError("[register_forward_hook] always_call=True is not supported")
+        return self._hook("forward", (hook, with_kwargs), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> hooks.RemovableHandle:
+        """Call hook(module, grad_output) when the outputs' gradients are there; it may return others."""
+        return self._hook("backward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> hooks.RemovableHandle:
+        """Call hook(module, grad_input, grad_output) when the positional inputs' gradients are there; it may return
+        others in place of grad_input. Inputs without a gradient have None."""
+        return self._hook("backward", hook, prepend)
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def extra_repr(self) -> str:
         """What `repr` shows between the parentheses."""
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()]
-        if not lines:
-            return f"{type(self).__name__}({self.extra_repr()})"
-        return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
-
-
-def _moved(array: Any, backend: Any, dtype: Any) -> Any:
-    from ..backend.device import backend_of
-
-    if dtype is not None and is_floating(array.dtype):
-        array = array.astype(dtype)
-    here = backend_of(array)
-    if backend is None or backend is here:
-        return array
-    return backend.from_host(array if here.array_type is np.ndarray else here.to_host(array))
+        extra = self.extra_repr()
+        own = extra.split("\n") if extra else []
+        children = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in self._modules.items()]
+        if len(own) < 2 and not children:
+            return f"{self._get_name()}({extra})"
+        return f"{self._get_name()}(\n  " + "\n  ".join([*own, *children]) + "\n)"
 
 
 __all__ = ["Module", "Parameter"]

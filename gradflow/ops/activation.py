@@ -41,8 +41,8 @@ def sigmoid(np: Any, x: Any) -> Any:
 
 @fused(batch=elementwise)
 def relu_backward(xp: Any, g: Any, y: Any) -> Any:
-    """g where y > 0, else 0, with y = relu(x)."""
-    return xp.where(xp.greater(y, 0), g, 0.0)
+    """0 where y <= 0, else g, with y = relu(x)."""
+    return xp.where(xp.less_equal(y, 0), 0.0, g)
 
 
 @elementwise_primitive(lambda xp, g, y: xp.relu_backward(g, y))
@@ -140,3 +140,83 @@ def silu(np: Any, x: Any) -> Any:
     """x sigmoid(x) = x / (1 + exp(-x)) (Elfwing et al., 2017)."""
     z = wide(x)
     return np.asarray(z / (np.exp(-z) + 1)).astype(x.dtype, copy=False)
+
+
+# -- further ones: each saves its input, where its parts would save several arrays of that size ------------------------
+
+
+def _hardtanh_vjp(xp: Any, g: Any, y: Any, low: float, high: float) -> Any:
+    return xp.where(xp.logical_or(xp.less_equal(y, low), xp.greater_equal(y, high)), 0.0, g)
+
+
+@primitive(vjps=(_hardtanh_vjp,), batch=elementwise, promote="same", jvp="diagonal")
+def hardtanh(np: Any, x: Any, *, low: float, high: float) -> Any:
+    """x, but at least `low` and at most `high`; the gradient at these is 0."""
+    return np.asarray(np.minimum(np.maximum(wide(x), low), high)).astype(x.dtype, copy=False)
+
+
+def _leaky_vjp(xp: Any, g: Any, x: Any, slope: float) -> Any:
+    return xp.where(xp.greater(x, 0), g, g * slope)
+
+
+@primitive(vjps=(_leaky_vjp,), batch=elementwise, promote="float", jvp="diagonal")
+def leaky_relu(np: Any, x: Any, *, slope: float) -> Any:
+    """x for x > 0, else slope x."""
+    z = wide(x)
+    return np.where(z > 0, z, z * slope).astype(x.dtype, copy=False)
+
+
+def _elu_vjp(xp: Any, g: Any, x: Any, alpha: float, scale: float, inner: float) -> Any:
+    falls = xp.less_equal(x, 0)
+    return g * xp.where(falls, xp.exp(xp.where(falls, x, 0.0) * inner) * (alpha * scale * inner), scale)
+
+
+@primitive(vjps=(_elu_vjp,), batch=elementwise, promote="float", jvp="diagonal")
+def elu(np: Any, x: Any, *, alpha: float, scale: float = 1.0, inner: float = 1.0) -> Any:
+    """scale x for x > 0, else scale alpha (exp(inner x) - 1) (Clevert et al., 2015)."""
+    z = wide(x)
+    below = np.expm1(np.minimum(z, 0) * inner) * alpha
+    return np.asarray(np.where(z > 0, z, below) * scale).astype(x.dtype, copy=False)
+
+
+def _softplus(np: Any, z: Any) -> Any:
+    return np.maximum(z, 0) + np.log1p(np.exp(-np.absolute(z)))
+
+
+def _softplus_vjp(xp: Any, g: Any, x: Any, beta: float, threshold: float) -> Any:
+    slope = xp.sigmoid(x * beta)
+    return g * (slope if threshold == math.inf else xp.where(xp.greater(x * beta, threshold), 1.0, slope))
+
+
+@primitive(vjps=(_softplus_vjp,), batch=elementwise, promote="float", jvp="diagonal")
+def softplus(np: Any, x: Any, *, beta: float = 1.0, threshold: float = math.inf) -> Any:
+    """log(1 + exp(beta x)) / beta, without overflow; x itself where beta x > threshold."""
+    z = wide(x)
+    y = _softplus(np, z * beta) / beta
+    if threshold != math.inf:
+        y = np.where(z * beta > threshold, z, y)
+    return np.asarray(y).astype(x.dtype, copy=False)
+
+
+def _mish_vjp(xp: Any, g: Any, x: Any) -> Any:
+    t = xp.tanh(xp.softplus(x))
+    return g * (t + x * xp.sigmoid(x) * (1.0 - t * t))
+
+
+@elementwise_primitive(_mish_vjp, promote="float")
+def mish(np: Any, x: Any) -> Any:
+    """x tanh(log(1 + exp(x))) (Misra, 2019)."""
+    z = wide(x)
+    return np.asarray(z * np.tanh(_softplus(np, z))).astype(x.dtype, copy=False)
+
+
+def _hardswish_vjp(xp: Any, g: Any, x: Any) -> Any:
+    bend = xp.where(xp.less(x, 3), x * (1.0 / 3.0) + 0.5, 1.0)
+    return g * xp.where(xp.less_equal(x, -3), 0.0, bend)
+
+
+@elementwise_primitive(_hardswish_vjp, promote="float")
+def hardswish(np: Any, x: Any) -> Any:
+    """x min(max(x + 3, 0), 6) / 6 (Howard et al., 2019)."""
+    z = wide(x)
+    return np.asarray(z * np.minimum(np.maximum(z + 3, 0), 6) / 6).astype(x.dtype, copy=False)

@@ -185,7 +185,6 @@ def _conv2d_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, **static: Any) 
     jvp=_conv2d_jvp,
     batch=_fold_batch,
     promote="same",
-    promoted=slice(0, 2),
 )
 def conv2d(
     np: Any, x: Any, w: Any, b: Any, *, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1),

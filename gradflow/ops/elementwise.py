@@ -61,12 +61,26 @@ def _power_exponent_vjp(xp: Any, g: Any, a: Any, b: Any, y: Any) -> Any:
 
 @elementwise_primitive(_power_base_vjp, _power_exponent_vjp)
 def power(np: Any, a: Any, b: Any) -> Any:
-    """a ** b."""
-    return np.power(a, b)
+    """a ** b. A fraction, which integers to negative powers are, becomes 0 where the exponents are an array."""
+    try:
+        kind = a.dtype.kind
+    except AttributeError:
+        kind = b.dtype.kind
+    if kind not in "bi":
+        return np.power(a, b)
+    if kind == "b":
+        return np.logical_or(a, np.logical_not(b))
+    if not hasattr(b, "dtype"):
+        if b < 0:
+            raise ValueError("integers to a negative power are fractions; convert them with .float()")
+        return np.power(a, b)
+    a, below, odd = np.asarray(a, dtype=b.dtype), b < 0, np.bitwise_and(b, 1)
+    fraction = np.where(a == 1, 1, np.where(a == -1, 1 - 2 * odd, 0)).astype(b.dtype)
+    return np.where(below, fraction, np.power(a, np.where(below, 0, b)))
 
 
 def _larger_vjp(xp: Any, g: Any, a: Any, b: Any) -> Any:
-    return xp.where(xp.greater(a, b), g, xp.where(xp.equal(a, b), g * 0.5, 0.0))
+    return xp.where(xp.less(a, b), 0.0, xp.where(xp.equal(a, b), g * 0.5, g))
 
 
 @elementwise_primitive(_larger_vjp, lambda xp, g, a, b: _larger_vjp(xp, g, b, a))
@@ -81,6 +95,58 @@ def maximum(np: Any, a: Any, b: Any) -> Any:
 def minimum(np: Any, a: Any, b: Any) -> Any:
     """The smaller of a and b; where they are equal the gradient is shared."""
     return np.minimum(a, b)
+
+
+@elementwise_primitive(
+    lambda xp, g, a, b: xp.where(xp.logical_or(xp.greater_equal(a, b), xp.isnan(b)), g, 0.0),
+    lambda xp, g, a, b: xp.where(xp.logical_or(xp.greater_equal(a, b), xp.isnan(b)), 0.0, g),
+)
+def fmax(np: Any, a: Any, b: Any) -> Any:
+    """The larger of a and b, or the one that is a number; where they are equal the gradient is a's."""
+    return np.fmax(a, b)
+
+
+@elementwise_primitive(
+    lambda xp, g, a, b: xp.where(xp.logical_or(xp.less_equal(a, b), xp.isnan(b)), g, 0.0),
+    lambda xp, g, a, b: xp.where(xp.logical_or(xp.less_equal(a, b), xp.isnan(b)), 0.0, g),
+)
+def fmin(np: Any, a: Any, b: Any) -> Any:
+    """The smaller of a and b, or the one that is a number; where they are equal the gradient is a's."""
+    return np.fmin(a, b)
+
+
+def _clip_vjp(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    if low is not None:
+        g = xp.where(xp.greater_equal(x, low), g, 0.0)
+    return g if high is None else xp.where(xp.less_equal(x, high), g, 0.0)
+
+
+def _clip_low_vjp(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    below = xp.less(x, low)
+    return xp.where(below if high is None else xp.logical_and(below, xp.less(low, high)), g, 0.0)
+
+
+def _clip_high_vjp(xp: Any, g: Any, x: Any, low: Any, high: Any) -> Any:
+    above = xp.greater(x, high)
+    return xp.where(above if low is None else xp.logical_or(above, xp.less(high, low)), g, 0.0)
+
+
+@primitive(vjps=(_clip_vjp, _clip_low_vjp, _clip_high_vjp), batch=elementwise, promote="same", jvp="diagonal")
+def clip(np: Any, x: Any, low: Any, high: Any) -> Any:
+    """x, but at least `low` and at most `high`, either of which may be None; gradients pass at the bounds."""
+    if low is not None:
+        x = np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+@elementwise_primitive(
+    lambda xp, g, a, b: g * (xp.sign(a) * xp.copysign(xp.ones_like(g), b)),
+    lambda xp, g: xp.zeros_like(g),
+    promote="float",
+)
+def copysign(np: Any, a: Any, b: Any) -> Any:
+    """|a| with the sign of b, that of -0.0 too."""
+    return np.copysign(a, b)
 
 
 # -- functions -------------------------------------------------------------------------------------------------------
@@ -104,10 +170,10 @@ def sqrt(np: Any, x: Any) -> Any:
     return np.sqrt(x)
 
 
-@elementwise_primitive()
+@elementwise_primitive(lambda xp, g: xp.zeros_like(g))
 def sign(np: Any, x: Any) -> Any:
     """-1, 0 or 1; its derivative is 0 everywhere."""
-    return np.sign(x)
+    return x.copy() if x.dtype.kind == "b" else np.sign(x)
 
 
 @elementwise_primitive(lambda xp, g, x: g * xp.sign(x))
@@ -174,6 +240,30 @@ def logical_not(np: Any, x: Any) -> Any:
 
 
 @primitive(batch=elementwise)
+def logical_xor(np: Any, a: Any, b: Any) -> Any:
+    """Elementwise: one of both is true (not zero), but not the other."""
+    return np.logical_xor(a, b)
+
+
+@primitive(batch=elementwise)
+def isinf(np: Any, x: Any) -> Any:
+    """Elementwise: is infinite, of either sign."""
+    return np.isinf(x)
+
+
+@primitive(batch=elementwise)
+def isfinite(np: Any, x: Any) -> Any:
+    """Elementwise: is neither infinite nor NaN."""
+    return np.isfinite(x)
+
+
+@primitive(batch=elementwise, promote="float")
+def signbit(np: Any, x: Any) -> Any:
+    """Elementwise: has the sign bit set, as -0.0 has."""
+    return np.signbit(x)
+
+
+@primitive(batch=elementwise)
 def isnan(np: Any, x: Any) -> Any:
     """Elementwise: is not a number."""
     return np.isnan(x)
@@ -210,6 +300,12 @@ def copy(np: Any, x: Any) -> Any:
 def contiguous(np: Any, x: Any) -> Any:
     """x in row-major memory of its own."""
     return np.array(x, order="C")
+
+
+@elementwise_primitive()
+def constant(np: Any, x: Any) -> Any:
+    """x, taken for a constant by every derivative."""
+    return x.copy()
 
 
 @primitive(batch=elementwise)

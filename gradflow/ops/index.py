@@ -7,15 +7,16 @@ triple (start, stop, step) for a slice, or ARRAY, which stands for the next of t
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
 import numpy
 
-from ..autograd.batch import fold, loop, pad_rank, spread
+from ..autograd.batch import elementwise, fold, loop, pad_rank, spread
 from ..autograd.define import primitive
 from ..autograd.primitive import BIND, bind
-from ..autograd.value import TransformError, Value, backend_under, is_mapped, shape_of, unwrap
+from ..autograd.value import TransformError, Value, backend_under, host_array, is_mapped, shape_of, unwrap
 from ..backend.base import guarded
 from .elementwise import accumulation_dtype
 
@@ -29,7 +30,7 @@ def build(spec: Spec, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([slice(*e) if type(e) is tuple else next(left) if e is ARRAY else e for e in spec])
 
 
-def _batched_indices(level: Any, arrays: list[Any], flags: list[bool], like: Any) -> tuple[list[Any], int]:
+def batched_indices(level: Any, arrays: list[Any], flags: list[bool], like: Any) -> tuple[list[Any], int]:
     """Index arrays with the hidden axis in front, an arange over that axis before them, and their visible rank."""
     ndim = max([len(shape_of(a)) - f for a, f in zip(arrays, flags, strict=True)])
     rows = numpy.arange(level.size).reshape(level.size, *(1,) * ndim)
@@ -37,11 +38,16 @@ def _batched_indices(level: Any, arrays: list[Any], flags: list[bool], like: Any
     return [backend_under(like).from_host(rows), *padded], ndim
 
 
-def _axes_before(spec: Spec) -> int:
+def axes_before(spec: Spec) -> int:
     """How many result axes precede the block of index-array axes (NumPy puts a split block in front)."""
     advanced = [i for i, e in enumerate(spec) if e is ARRAY or type(e) is int]
     contiguous = advanced == list(range(advanced[0], advanced[-1] + 1))
     return advanced[0] if contiguous else 0
+
+
+def arrays_first(lead: int, block: int, ndim: int) -> tuple[int, ...]:
+    """The axes of a batched x[index] with the block of index-array axes before the `lead` axes that precede it."""
+    return (0, *range(1 + lead, 1 + lead + block), *range(1, 1 + lead), *range(1 + lead + block, ndim))
 
 
 def _getitem_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
@@ -49,9 +55,9 @@ def _getitem_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], 
     spec = static["spec"]
     if not arrays:
         return bind(prim, (x,), {"spec": ((None, None, None), *spec)})
-    indices, ndim = _batched_indices(level, arrays, flags[1:], x)
+    indices, ndim = batched_indices(level, arrays, flags[1:], x)
     y = bind(prim, (spread(x, flags[0], level.size), *indices), {"spec": (ARRAY, *spec)})
-    lead = _axes_before(spec)
+    lead = axes_before(spec)
     moved = (0, *range(1 + ndim, 1 + ndim + lead), *range(1, 1 + ndim), *range(1 + ndim + lead, len(y.shape)))
     return BIND.transpose(y, axes=moved) if lead else y
 
@@ -62,11 +68,10 @@ def _scatter_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], 
     g = spread(g, flags[0], level.size)
     if not arrays:
         return bind(prim, (g,), {"spec": ((None, None, None), *spec), "shape": shape})
-    indices, ndim = _batched_indices(level, arrays, flags[1:], g)
-    lead = _axes_before(spec)
+    indices, ndim = batched_indices(level, arrays, flags[1:], g)
+    lead = axes_before(spec)
     if lead:
-        back = (0, *range(1 + lead, 1 + lead + ndim), *range(1, 1 + lead), *range(1 + lead + ndim, len(g.shape)))
-        g = BIND.transpose(g, axes=back)
+        g = BIND.transpose(g, axes=arrays_first(lead, ndim, len(g.shape)))
     return bind(prim, (g, *indices), {"spec": (ARRAY, *spec), "shape": shape})
 
 
@@ -93,9 +98,18 @@ def scatter_add(np: Any, g: Any, *indices: Any, spec: Spec, shape: tuple[int, ..
         out = np.zeros(shape, g.dtype)
         out[index] = g
         return out
-    out = np.zeros(shape, accumulation_dtype(g))
-    np.add.at(out, index, g)
-    return out.astype(g.dtype, copy=False)
+    return _added(np, g, index, shape)
+
+
+def _added(np: Any, g: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Zeros of `shape` with g added at an index with arrays, in order: by flat positions, as add.at is slow for others."""
+    named = sum([e is not None for e in index])
+    places = np.arange(math.prod(shape[:named])).reshape(shape[:named])[index]
+    row = math.prod(shape[named:])
+    places = places.reshape(-1, 1) * row + np.arange(row)
+    out = np.zeros(math.prod(shape), accumulation_dtype(g))
+    np.add.at(out, places.reshape(-1), g.reshape(-1).astype(out.dtype, copy=False))
+    return out.reshape(shape).astype(g.dtype, copy=False)
 
 
 def _expand(index: Any, axis: int) -> Any:
@@ -197,11 +211,21 @@ def embedding(np: Any, weight: Any, index: Any, *, padding_idx: int | None = Non
 @primitive(vjps=(_embedding_backward_vjp, None), batch=_embedding_backward_batch, linear=(0,))
 def embedding_backward(np: Any, g: Any, index: Any, *, rows: int, padding_idx: int | None = None) -> Any:
     """(rows, ...): g (*index, ...) summed over the places that name each row; zeros for row `padding_idx`."""
-    out = np.zeros((rows, *g.shape[index.ndim :]), accumulation_dtype(g))
-    np.add.at(out, index, g)
+    out = _added(np, g, (index,), (rows, *g.shape[index.ndim :]))
     if padding_idx is not None:
         out[padding_idx] = 0
-    return out.astype(g.dtype, copy=False)
+    return out
+
+
+@primitive(
+    vjps=(lambda xp, g, scale: g * scale, None),
+    jvp=lambda xp, primals, tangents, outs: xp.multiply(tangents[0], primals[1]),
+    batch=elementwise,
+    view=True,
+)
+def scale_gradient(np: Any, x: Any, scale: Any) -> Any:
+    """x as it is, whose cotangents are multiplied by `scale`."""
+    return x[...]
 
 
 # -- from Python's index to a spec -------------------------------------------------------------------------------------
@@ -214,7 +238,7 @@ def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...
     """
     shape = x.shape
     entries = [_entry(e, op) for e in (index if isinstance(index, tuple) else (index,))]
-    used = sum([0 if e is None or e is Ellipsis else e.ndim if _is_mask(e) else 1 for e in entries])
+    used = sum([_used(e) for e in entries])
     dots = [i for i, e in enumerate(entries) if e is Ellipsis]
     if used > len(shape) or len(dots) > 1:
         what = f"{used} indices for {len(shape)} dimensions" if used > len(shape) else "more than one ellipsis"
@@ -242,7 +266,7 @@ def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...
                     f"[{op}] a mask of shape {tuple(e.shape)} does not fit dimensions {dim} to {dim + e.ndim - 1} "
                     f"of x {tuple(shape)}"
                 )
-            for positions in _nonzero(e, op):
+            for positions in nonzero(e, op):
                 spec.append(ARRAY)
                 arrays.append(positions)
             dim += e.ndim - 1
@@ -257,11 +281,15 @@ def parse(x: Any, index: Any, op: str = "getitem") -> tuple[Spec, tuple[Any, ...
     return tuple(spec), tuple(arrays)
 
 
-def check_range(x: Any, index: Any, dim: int, op: str) -> None:
-    """Raise IndexError if an index array leaves the range of x's dimension `dim`: CuPy would wrap it silently."""
+def check_range(x: Any, index: Any, dim: int, op: str, low: int | None = None) -> None:
+    """Raise IndexError if an index array leaves the range of x's dimension `dim`: CuPy would wrap it silently.
+
+    It may count from the end, unless `low` is 0.
+    """
     n = x.shape[dim]
-    raw = unwrap(index)
-    bad = backend_under(index).check_index(raw, -n, n, op)
+    backend = backend_under(index)
+    with guarded(backend):
+        bad = backend.check_index(unwrap(index), -n if low is None else low, n, op)
     if bad is not None:
         raise IndexError(f"[{op}] index {bad} is out of range for dim {dim} of size {n} (x {tuple(x.shape)})")
 
@@ -269,22 +297,68 @@ def check_range(x: Any, index: Any, dim: int, op: str) -> None:
 def _entry(e: Any, op: str) -> Any:
     if e is None or e is Ellipsis or isinstance(e, slice):
         return e
-    if isinstance(e, (bool, numpy.bool_)) or (getattr(e, "shape", None) == () and e.dtype.kind == "b"):
-        raise IndexError(f"[{op}] a single bool is no index here; use x[None] or a mask of x's shape")
-    if isinstance(e, (list, tuple)):
-        e = numpy.asarray([unwrap(v) for v in e]) if e else numpy.zeros(0, numpy.int64)
+    if isinstance(e, (list, tuple, range)):
+        e = _from_list(e, op)
     if hasattr(e, "dtype") and hasattr(e, "shape"):
         if e.dtype.kind == "b" or (e.dtype.kind == "i" and e.shape != ()):
             return e
-        if e.dtype.kind == "i" and (isinstance(e, numpy.generic) or not isinstance(e, Value)):
+        if e.dtype.kind in "iu" and (isinstance(e, numpy.generic) or not isinstance(e, Value)) and e.shape == ():
             return int(e)
         if e.dtype.kind == "i":
             return e
-        raise IndexError(f"[{op}] an index array must be of a signed integer or bool dtype, got {e.dtype}")
+        cure = "; make it .bool() for a mask, or .long() for positions" if e.dtype.kind == "u" else ""
+        raise IndexError(f"[{op}] an index array must be of a signed integer or bool dtype, got {e.dtype}{cure}")
     try:
         return operator.index(e)
     except TypeError:
         raise IndexError(f"[{op}] {type(e).__name__} is no index; use integers, slices, None, ... or arrays") from None
+
+
+def _from_list(items: Any, op: str) -> Any:
+    """An index array from nested lists, of numbers or of tensors."""
+
+    def plain(v: Any) -> Any:
+        if isinstance(v, (list, tuple, range)):
+            return [plain(w) for w in v]
+        return host_array(v, op) if isinstance(v, Value) else v
+
+    try:
+        array = numpy.asarray(plain(items))
+    except ValueError as error:
+        raise IndexError(f"[{op}] a list that is no index: {error}") from None
+    return array if array.size or array.dtype.kind == "b" else array.astype(numpy.int64)
+
+
+def is_flag(e: Any) -> bool:
+    """Whether a part of an index is a single bool."""
+    return isinstance(e, (bool, numpy.bool_)) or (getattr(e, "shape", None) == () and e.dtype.kind == "b")
+
+
+def has_flags(index: Any) -> bool:
+    return any([is_flag(e) for e in index]) if type(index) is tuple else is_flag(index)
+
+
+def open_flags(x: Any, index: Any, op: str = "getitem") -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    """(shape, index) without single bools: in their places x is to have new axes of size 1, indexed by [0] or []."""
+    entries = [e if is_flag(e) else _entry(e, op) for e in (index if type(index) is tuple else (index,))]
+    dots = [i for i, e in enumerate(entries) if e is Ellipsis]
+    shape, out, axis = list(x.shape), list(entries), 0
+    for i, e in enumerate(entries):
+        if is_flag(e):
+            true = host_array(e, op).item() if isinstance(e, Value) else bool(e)
+            shape.insert(axis, 1)
+            out[i] = numpy.zeros(int(true), numpy.int64)
+            axis += 1
+        elif e is Ellipsis and i == dots[0]:
+            axis = len(shape) - sum([_used(later) for later in entries[i + 1 :] if not is_flag(later)])
+        else:
+            axis += _used(e)
+    return tuple(shape), tuple(out)
+
+
+def _used(e: Any) -> int:
+    """How many dimensions a part of an index takes up."""
+    return 0 if e is None or e is Ellipsis else e.ndim if _is_mask(e) else 1
 
 
 def _slice_entry(e: slice, op: str) -> tuple[Any, Any, Any]:
@@ -298,7 +372,8 @@ def _is_mask(e: Any) -> bool:
     return not isinstance(e, (int, slice)) and e is not None and e is not Ellipsis and e.dtype.kind == "b"
 
 
-def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
+def nonzero(mask: Any, op: str) -> tuple[Any, ...]:
+    """Where a raw array or a value that is not 0-d is true (not zero): one raw index array per dimension."""
     if is_mapped(mask):
         raise TransformError(
             f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
@@ -309,13 +384,20 @@ def _nonzero(mask: Any, op: str) -> tuple[Any, ...]:
 
 __all__ = [
     "ARRAY",
+    "arrays_first",
+    "axes_before",
+    "batched_indices",
     "build",
     "check_range",
     "embedding",
     "embedding_backward",
     "getitem",
+    "has_flags",
+    "nonzero",
+    "open_flags",
     "parse",
     "pick",
     "place",
+    "scale_gradient",
     "scatter_add",
 ]

@@ -112,7 +112,7 @@ def _channel_mean(np: Any, *factors: Any) -> Any:
     z = factors[0]
     each = "nc" + "defghijklmopqrstuvwxyz"[: z.ndim - 2]
     sums = np.einsum(f"{','.join([each] * len(factors))}->nc", *factors)
-    total = sums.sum(axis=0, dtype=np.float64 if len(z) > LONG else z.dtype)
+    total = np.add.reduce(sums, axis=0, dtype=np.float64 if len(z) > LONG else z.dtype)
     return (total * (z.shape[1] / max(z.size, 1))).astype(z.dtype, copy=False)
 
 
@@ -230,9 +230,9 @@ def layer_norm(np: Any, x: Any, weight: Any, bias: Any, *, dims: int, eps: float
     """
     axes, z = _last(x.ndim, dims), wide(x)
     share = 1.0 / max(math.prod(x.shape[x.ndim - dims :]), 1)
-    y = z - z.sum(axis=axes, keepdims=True) * share
-    y -= y.sum(axis=axes, keepdims=True) * share
-    var = np.square(y).sum(axis=axes, keepdims=True) * share
+    y = z - np.add.reduce(z, axis=axes, keepdims=True) * share
+    y -= np.add.reduce(y, axis=axes, keepdims=True) * share
+    var = np.add.reduce(np.square(y), axis=axes, keepdims=True) * share
     y /= np.sqrt(var + np.asarray(eps, var.dtype))
     if weight is not None:
         y *= weight

@@ -99,9 +99,11 @@ def max_pool2d(np: Any, x: Any, *, kernel: Pair, stride: Pair, padding: Pair, di
             if max(padding):
                 where[...] = _first_inside(np, out, kernel, stride, padding, dilation)
             continue
-        better = (seen > best) | (seen != seen)
-        np.copyto(best, seen, where=better)
-        where[better] = position
+        better = seen > best
+        if x.dtype.kind not in "biu":
+            better |= seen != seen
+        np.maximum(best, seen, out=best)
+        np.maximum(where, better * where.dtype.type(position), out=where)  # positions grow; masked copies are slow
     return best, where
 
 
@@ -223,7 +225,7 @@ def _gather(np: Any, x: Any, walk: Walk, axis: int) -> Any:
     y = np.zeros_like(x, shape=(*x.shape[:axis], walk.windows, *x.shape[axis + 1 :]))
     for to, elements in _taps(walk, x.shape[axis]):
         seen, part = x[_along(axis, elements)], y[_along(axis, to)]
-        part += seen if seen.shape == part.shape else seen.sum(axis=axis, keepdims=True)
+        part += seen if seen.shape == part.shape else np.add.reduce(seen, axis=axis, keepdims=True)
     return y
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
@@ -20,10 +21,12 @@ from ..autograd.define import primitive
 from ..autograd.grad_mode import MODE
 from ..autograd.primitive import bind, raw_over
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, backend_under, describe, make
-from ..backend.device import get_backend
+from ..autograd.value import TransformError, Value, backend_under, describe, host_array, make
+from ..backend.base import Device
+from ..backend.device import get_backend, parse_device
 from ..backend.dtypes import float32, is_floating
-from .elementwise import greater_equal, wide
+from ..backend.threads import spread
+from .elementwise import add, greater_equal, multiply, where, wide
 
 Key = tuple[int, int]
 
@@ -31,44 +34,79 @@ Key = tuple[int, int]
 class Generator:
     """A stream of random numbers: a seed and an offset into its blocks of four 64-bit words.
 
-    `key(n)` reserves n words and names them; `state` and `seek` save and restore the position. Thread-safe.
+    `key(n)` reserves n words and names them; `state` and `seek`, or `get_state` and `set_state`, save and restore the
+    position. Draws on every device use the same stream; `device` is only noted. Copies (deepcopy, pickle) are
+    independent streams that go on from the same place. Thread-safe.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | Any = None, *, device: Any = None) -> None:
+        if isinstance(seed, (str, Device)):  # PyTorch's Generator(device)
+            seed, device = None, seed
+        self.device = parse_device("cpu" if device is None else device)
         self._lock = threading.Lock()
-        self.manual_seed(int.from_bytes(os.urandom(8), "little") if seed is None else seed)
+        if seed is None:
+            self.seed()
+        else:
+            self.manual_seed(seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from a seed, an integer in [-2^63, 2^64)."""
         if not isinstance(seed, (int, numpy.integer)) or not -(2**63) <= seed < 2**64:
             raise ValueError(f"[manual_seed] the seed must be an integer in [-2**63, 2**64), got {seed!r}")
         with self._lock:
-            self.seed, self.offset = int(seed) % 2**64, 0
+            self._seed, self._offset = int(seed) % 2**64, 0
         return self
+
+    def seed(self) -> int:
+        """Start again from a seed that the system's randomness gives; it is returned."""
+        self.manual_seed(int.from_bytes(os.urandom(8), "little"))
+        return self._seed
 
     def initial_seed(self) -> int:
         """The seed the stream began with."""
-        return self.seed
+        return self._seed
 
     @property
     def state(self) -> Key:
         """(seed, offset): where the stream is."""
         with self._lock:
-            return self.seed, self.offset
+            return self._seed, self._offset
 
     def seek(self, state: Key) -> None:
         """Go to a position that `state` returned: a seed and an offset, both in [0, 2^64)."""
         if len(state) != 2 or not all([isinstance(n, (int, numpy.integer)) and 0 <= n < 2**64 for n in state]):
             raise ValueError(f"[seek] a state is a seed and an offset, both in [0, 2**64), got {state!r}")
         with self._lock:
-            self.seed, self.offset = int(state[0]), int(state[1])
+            self._seed, self._offset = int(state[0]), int(state[1])
+
+    def get_state(self) -> Any:
+        """`state` as a uint8 tensor of 16 elements on the CPU, which can be saved with a model's."""
+        return make(numpy.array(self.state, "<u8").view("u1"), MAIN)
+
+    def set_state(self, new_state: Any) -> None:
+        """Go to a position that `get_state` returned."""
+        if not isinstance(new_state, Value) or new_state.shape != (16,) or new_state.dtype != numpy.uint8:
+            what = describe(new_state) if hasattr(new_state, "dtype") else repr(new_state)
+            raise TypeError(f"[set_state] expected what get_state returns, a tensor (16,) uint8, got {what}")
+        seed, offset = host_array(new_state, "set_state").view("<u8").tolist()
+        self.seek((seed, offset))
 
     def key(self, words: int) -> Key:
         """Reserve `words` 64-bit words of the stream; the key names them."""
         with self._lock:
-            key = (self.seed, self.offset)
-            self.offset = (self.offset + -(-words // 4)) % 2**64
+            key = (self._seed, self._offset)
+            self._offset = (self._offset + -(-words // 4)) % 2**64
         return key
+
+    def __getstate__(self) -> tuple[Key, Any]:
+        return self.state, self.device
+
+    def __setstate__(self, state: tuple[Key, Any]) -> None:
+        (self._seed, self._offset), self.device = state
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Generator seed={self._seed} offset={self._offset}>"
 
 
 default_generator = Generator()
@@ -92,8 +130,22 @@ def normal_words(count: int) -> int:
 # -- draws: primitives without arrays; bodies make the numbers on the host, kernels where they are wanted --------------
 
 
-def _uniform(key: Key, count: int) -> numpy.ndarray:
-    return (bits(key, count) >> 11) * 2.0**-53  # type: ignore[no-any-return]
+CHUNK = 2**13
+"""How many numbers are made at a time, so that temporaries stay in a core's cache."""
+
+
+def _in_parallel(work: Callable[[Sequence[int]], None], count: int) -> None:
+    """work(starts) with where the chunks of `count` numbers start: a run of neighbours for each worker."""
+    starts = range(0, count, CHUNK)
+    if count > CHUNK:
+        spread(work, starts)
+    elif count:
+        work(starts)
+
+
+def _stream(key: Key, words: int) -> numpy.random.Generator:
+    """NumPy's generator, so many words beyond a key (a multiple of 4). It lets other threads work meanwhile."""
+    return numpy.random.Generator(numpy.random.Philox(key=key[0], counter=key[1] + words // 4))
 
 
 @primitive()
@@ -101,12 +153,19 @@ def random_uniform(np: Any, *, shape: tuple[int, ...], dtype: Any, key: Key) -> 
     """Uniform in [0, 1): float64 from the top 53 bits of a word, narrower floats from the top bits of a half, as many
     as they hold exactly (24, 11 or 8)."""
     count = math.prod(shape)
-    if dtype.itemsize == 8:
-        return _uniform(key, count).reshape(shape)
-    held = 24 if dtype.itemsize == 4 else 11 if dtype.kind == "f" else 8
-    numbers = (halves(key, count) >> (32 - held)).astype("f4")
-    numbers *= 2.0**-held
-    return numbers.astype(dtype, copy=False).reshape(shape)
+    if dtype.itemsize == 2:
+        held = 11 if dtype.kind == "f" else 8
+        numbers = (halves(key, count) >> (32 - held)).astype("f4")
+        numbers *= 2.0**-held
+        return numbers.astype(dtype).reshape(shape)
+    out = numpy.empty(count, dtype)
+
+    def fill(starts: Sequence[int]) -> None:  # NumPy's random() takes just these bits
+        stream = _stream(key, starts[0] * dtype.itemsize // 8)
+        stream.random(dtype=dtype, out=out[starts[0] : starts[-1] + CHUNK])
+
+    _in_parallel(fill, count)
+    return out.reshape(shape)
 
 
 @primitive()
@@ -114,11 +173,22 @@ def random_normal(np: Any, *, shape: tuple[int, ...], dtype: Any, key: Key) -> A
     """Standard normal by the method of Box and Muller: two uniforms in float64 for each pair."""
     count = math.prod(shape)
     pairs = -(-count // 2)
-    u, v = _uniform(key, 2 * pairs).reshape(2, pairs)
-    radius = numpy.sqrt(-2.0 * numpy.log1p(-u))
-    angle = 2.0 * numpy.pi * v
-    z = numpy.concatenate([radius * numpy.cos(angle), radius * numpy.sin(angle)])[:count]
-    return z.astype(dtype).reshape(shape)
+    out = numpy.empty(count, dtype)
+    first, second = out[:pairs], out[pairs:]  # the second is one less where count is odd
+
+    def fill(starts: Sequence[int]) -> None:
+        us, vs = _stream(key, starts[0]), _stream(key, pairs - pairs % 4 + starts[0])
+        vs.random(pairs % 4)  # the second uniforms may begin in the middle of a block
+        for i in starts:
+            n = min(CHUNK, pairs - i)
+            radius = numpy.sqrt(-2.0 * numpy.log1p(-us.random(n)))
+            angle = 2.0 * numpy.pi * vs.random(n)
+            first[i : i + n] = radius * numpy.cos(angle)
+            part = second[i : i + n]
+            part[...] = (radius * numpy.sin(angle))[: part.size]
+
+    _in_parallel(fill, pairs)
+    return out.reshape(shape)
 
 
 @primitive()
@@ -222,11 +292,41 @@ def dropout(
 
 def drop(x: Any, p: float, generator: Generator | None) -> Any:
     """Dropout of a value of any level: one key names the mask, unless examples of a vmap want masks of their own."""
-    if not is_floating(x.dtype):
-        raise TypeError(f"[dropout] scales what it keeps and needs floats, got {describe(x)}; convert it with .float()")
+    _check_floats("dropout", x)
     shape = tuple(x.shape)
-    if not own_numbers("dropout"):
-        key = (generator or default_generator).key(-(-math.prod(shape) // 2))
-        return dropout(x, key=key, p=p, mask_shape=shape)
-    chance = draw("dropout", "random_uniform", shape, backend_under(x).device, generator, dtype=float32)
-    return mask_scale(x, greater_equal(chance, p), scale=kept_scale(p))
+    if own_numbers("dropout"):
+        return drop_blocks("dropout", x, shape, p, generator)
+    key = (generator or default_generator).key(-(-math.prod(shape) // 2))
+    return dropout(x, key=key, p=p, mask_shape=shape)
+
+
+def drop_blocks(op: str, x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
+    """Dropout with a mask of a shape that broadcasts to x's: of channels, say."""
+    return mask_scale(x, _kept(op, x, shape, p, generator), scale=kept_scale(p))
+
+
+SELU_FLOOR = -1.7580993408473766
+"""What SELU tends to for large negative arguments."""
+
+
+def drop_alpha(op: str, x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
+    """a x + b where a mask of a shape that broadcasts is true, else a SELU_FLOOR + b; zeros where p is 1.
+
+    a = ((1 - p) (1 + p SELU_FLOOR^2))^-1/2 and b = -a p SELU_FLOOR keep a mean of 0 and a variance of 1.
+    """
+    if p == 1.0:
+        return drop_blocks(op, x, shape, p, generator)
+    a = ((1.0 - p) * (1.0 + p * SELU_FLOOR**2)) ** -0.5
+    b = -a * p * SELU_FLOOR
+    return where(_kept(op, x, shape, p, generator), add(multiply(x, a), b), a * SELU_FLOOR + b)
+
+
+def _kept(op: str, x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
+    """A mask, true with probability 1 - p."""
+    _check_floats(op, x)
+    return greater_equal(draw(op, "random_uniform", shape, backend_under(x).device, generator, dtype=float32), p)
+
+
+def _check_floats(op: str, x: Any) -> None:
+    if not is_floating(x.dtype):
+        raise TypeError(f"[{op}] scales what it keeps and needs floats, got {describe(x)}; convert it with .float()")

@@ -96,7 +96,8 @@ def _split_vjp(xp: Any, gs: Any, x_shape: Any, sizes: tuple[int, ...], axis: int
 )
 def split(np: Any, x: Any, *, sizes: tuple[int, ...], axis: int) -> Any:
     """x cut along an axis (counted from 0) into views of the given sizes, which add up to the axis."""
-    stops: list[int] = []
-    for n in sizes[:-1]:
-        stops.append(n + (stops[-1] if stops else 0))
-    return tuple(np.split(x, stops, axis=axis)) if sizes else ()
+    before, start, parts = (slice(None),) * axis, 0, []
+    for n in sizes:
+        parts.append(x[before + (slice(start, start + n),)])
+        start += n
+    return tuple(parts)

@@ -8,8 +8,10 @@ from ..autograd.batch import fold, loop, shifted, spread
 from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import shape_of
+from ..backend.dtypes import float32, is_half
 from .elementwise import wide
 from .index import ARRAY, equals
+from .reduce import axes_of, kept_shape, moved, spread_over
 
 
 def _one_axis(size: int, ndim: int, static: dict[str, Any]) -> dict[str, Any]:
@@ -21,10 +23,17 @@ def _paired(prim: Any, level: Any, values: list[Any], flags: list[bool], static:
     return bind(prim, tuple(full), {"axis": static["axis"] % (len(full[0].shape) - 1) + 1})
 
 
+def _wide(xp: Any, x: Any) -> Any:
+    """`wide` inside a formula: in 16 bits, what is nearly equal would leave nothing of its difference."""
+    return xp.astype(x, dtype=float32) if is_half(x.dtype) else x
+
+
 @fused(batch=_paired)
 def softmax_backward(xp: Any, g: Any, y: Any, *, axis: int) -> Any:
     """y (g - sum(g y)), with y = softmax(x)."""
-    return y * (g - xp.sum(g * y, axis=axis, keepdims=True))
+    dtype, g, y = y.dtype, _wide(xp, g), _wide(xp, y)
+    out = y * (g - xp.sum(g * y, axis=axis, keepdims=True))
+    return out if out.dtype == dtype else xp.astype(out, dtype=dtype)
 
 
 @primitive(
@@ -37,19 +46,22 @@ def softmax(np: Any, x: Any, *, axis: int) -> Any:
     """exp(x) / sum(exp(x)) along an axis, from x less its maximum, so that nothing overflows."""
     z = wide(x)
     y = np.exp(z - _safe_max(np, z, axis))
-    y /= y.sum(axis=axis, keepdims=True)
+    y /= np.add.reduce(y, axis=axis, keepdims=True)
     return y.astype(x.dtype, copy=False)
 
 
 @fused(batch=_paired)
 def log_softmax_backward(xp: Any, g: Any, y: Any, *, axis: int) -> Any:
     """g - exp(y) sum(g), with y = log_softmax(x)."""
-    return g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True)
+    dtype, g, y = y.dtype, _wide(xp, g), _wide(xp, y)
+    out = g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True)
+    return out if out.dtype == dtype else xp.astype(out, dtype=dtype)
 
 
 def _log_softmax_jvp(xp: Any, primals: Any, tangents: Any, outs: Any, *, axis: int) -> Any:
-    t = tangents[0]
-    return t - xp.sum(xp.exp(outs[0]) * t, axis=axis, keepdims=True)
+    t, y = _wide(xp, tangents[0]), _wide(xp, outs[0])
+    out = t - xp.sum(xp.exp(y) * t, axis=axis, keepdims=True)
+    return out if out.dtype == outs[0].dtype else xp.astype(out, dtype=outs[0].dtype)
 
 
 @primitive(
@@ -62,8 +74,22 @@ def log_softmax(np: Any, x: Any, *, axis: int) -> Any:
     """x - log(sum(exp(x))) along an axis, from x less its maximum."""
     z = wide(x)
     y = z - _safe_max(np, z, axis)
-    y -= np.log(np.exp(y).sum(axis=axis, keepdims=True))
+    y -= np.log(np.add.reduce(np.exp(y), axis=axis, keepdims=True))
     return y.astype(x.dtype, copy=False)
+
+
+def _logsumexp_vjp(xp: Any, g: Any, x: Any, y: Any, x_shape: Any, axis: Any) -> Any:
+    return spread_over(xp, g, x_shape, axis) * xp.exp(x - spread_over(xp, y, x_shape, axis))
+
+
+@primitive(vjps=(_logsumexp_vjp,), batch=shifted(moved), promote="float")
+def logsumexp(np: Any, x: Any, *, axis: tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(x))) over axes, from x less its maximum where that is finite; -inf over no elements."""
+    z, axes = wide(x), axes_of(axis, x.ndim)
+    top = z.max(axis=axes, keepdims=True) if x.size else np.zeros(kept_shape(x.shape, axis), z.dtype)
+    top = np.where(np.isfinite(top), top, np.zeros((), z.dtype))
+    y = np.log(np.add.reduce(np.exp(z - top), axis=axes, keepdims=True)) + top
+    return (y if keepdims else np.squeeze(y, axes)).astype(x.dtype, copy=False)
 
 
 def _safe_max(np: Any, x: Any, axis: int) -> Any:
@@ -145,19 +171,19 @@ def softmax_cross_entropy(
     rows = np.arange(m)
     shifted_x = x - _safe_max(np, x, 1)
     e = np.exp(shifted_x)
-    total = e.sum(axis=1, keepdims=True)
+    total = np.add.reduce(e, axis=1, keepdims=True)
     logs = np.log(total)[:, 0]
     at_target = weight.astype(x.dtype, copy=False)[t] * (1.0 - label_smoothing)
     loss = at_target * (logs - shifted_x[rows, t])
     if label_smoothing:
         spread_w = weight.astype(x.dtype)[None] * (label_smoothing / n)
-        loss = loss + (spread_w * (logs[:, None] - shifted_x)).sum(axis=1)
+        loss = loss + np.add.reduce(spread_w * (logs[:, None] - shifted_x), axis=1)
     loss = np.where(ignored, np.zeros((), x.dtype), loss).astype(dtype, copy=False)
     if not residual:
         return loss
     e /= total
     if label_smoothing:
-        e *= (at_target + spread_w.sum())[:, None]
+        e *= (at_target + np.add.reduce(spread_w, axis=None))[:, None]
         e -= spread_w
     else:
         e *= at_target[:, None]
@@ -205,13 +231,13 @@ def softmax_cross_entropy_probabilities(
         q = q * wide(weight)
     shifted_x = x - _safe_max(np, x, 1)
     e = np.exp(shifted_x)
-    total = e.sum(axis=1, keepdims=True)
+    total = np.add.reduce(e, axis=1, keepdims=True)
     terms = q * (np.log(total) - shifted_x)
-    loss = np.where(q == 0, np.zeros((), x.dtype), terms).sum(axis=1).astype(dtype, copy=False)
+    loss = np.add.reduce(np.where(q == 0, np.zeros((), x.dtype), terms), axis=1).astype(dtype, copy=False)
     if not residual:
         return loss
     e /= total
-    e *= q.sum(axis=1, keepdims=True)
+    e *= np.add.reduce(q, axis=1, keepdims=True)
     e -= q
     return loss, e.astype(dtype, copy=False)
 
@@ -248,11 +274,11 @@ def cross_entropy_mean(
     The residual is the divisor; NaN where no row counts.
     """
     counts = target != ignore_index
-    total = wide(loss).sum()
+    total = np.add.reduce(wide(loss))
     if weight is None:
         count = counts.sum().astype(total.dtype)
     else:
         weights = weight.astype(total.dtype, copy=False)[np.where(counts, target, 0)]
-        count = np.where(counts, weights, np.zeros((), total.dtype)).sum()
+        count = np.add.reduce(np.where(counts, weights, np.zeros((), total.dtype)))
     mean = (total / count).astype(loss.dtype)
     return (mean, count) if residual else mean

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .optimizer import Optimizer, not_negative
+from .optimizer import Optimizer
+from .options import check_hints, direction, not_negative
 
 
 class SGD(Optimizer):
     """w -= lr * g, with momentum b: v = b v + (1 - dampening) g, w -= lr * v (nesterov: g + b v instead of v).
 
-    weight_decay adds that much of w to g; maximize turns the direction round.
+    weight_decay adds that much of w to g; maximize turns the direction round. foreach and fused change nothing.
     """
 
     kernel = "sgd_step"
@@ -18,14 +19,18 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: Any = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
+        check_hints("SGD", differentiable, foreach, fused)
         not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("[SGD] nesterov needs momentum, and no dampening")
@@ -42,10 +47,7 @@ class SGD(Optimizer):
         )
 
     def update(self, np: Any, w: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"]:
-            g = g + w * group["weight_decay"]
+        g = direction(w, g, group)
         momentum = group["momentum"]
         if momentum:
             v = state.get("momentum_buffer")

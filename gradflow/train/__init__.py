@@ -3,7 +3,6 @@
 from .checkpoint import CheckpointError, load_weights, save_weights
 from .loop import BatchReport, DivergedError, EpochReport, Scores, evaluate, fit
 from .metrics import MetricsFile, read_metrics
-from .models import default_cnn
 from .progress import Display, open_display
 from .run import Outcome, train
 from .rundir import make_run_dir
@@ -19,7 +18,6 @@ __all__ = [
     "Outcome",
     "Scores",
     "Settings",
-    "default_cnn",
     "default_settings",
     "evaluate",
     "fit",

@@ -25,7 +25,7 @@ struct Tanh {
 
 struct Relu {
     template <typename A> static __device__ __forceinline__ A value(A x) { return x < A(0) ? A(0) : x; }  // keeps NaN
-    template <typename A> static __device__ __forceinline__ A pull(A g, A y) { return y > A(0) ? g : A(0); }
+    template <typename A> static __device__ __forceinline__ A pull(A g, A y) { return y <= A(0) ? A(0) : g; }
 };
 
 struct Silu {  // pulls by x

@@ -275,7 +275,7 @@ template <int N, typename T>
 __device__ __forceinline__ void load_cotangents(const T* __restrict__ g, const T* __restrict__ y, acc_t<T> (&out)[N]) {
     const Vec<T, N> gs = load<N>(g), ys = y ? load<N>(y) : gs;
 #pragma unroll
-    for (int j = 0; j < N; j++) out[j] = y && !(widen(ys.at[j]) > 0) ? acc_t<T>(0) : widen(gs.at[j]);
+    for (int j = 0; j < N; j++) out[j] = y && widen(ys.at[j]) <= 0 ? acc_t<T>(0) : widen(gs.at[j]);
 }
 
 // partial (3, C, gridDim.y): sums of g, g (x - mean) and x - mean of each channel, by blocks.

@@ -269,6 +269,17 @@ def test_an_outer_weight_is_recorded(name):
     close(gg * w, g)
 
 
+def test_detach_cuts_every_level():
+    x = gf.tensor(X)
+    close(func.grad(lambda v: func.vmap(lambda r: r.detach() * r)(v).sum())(x), X)
+
+    def slope(v):
+        return func.grad(lambda w: (w.detach() * w * w).sum())(v).sum()
+
+    close(func.grad(slope)(x), 2 * X)
+    close(func.jvp(slope, (x,), (gf.tensor(V),))[1], (2 * X * V).sum())
+
+
 def test_an_outer_weight_that_only_shapes_the_tangent():
     w = leaf(V)
     y = func.jvp(lambda x: x * x, (plain(X),), (w,))[1]

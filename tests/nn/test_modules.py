@@ -1,5 +1,7 @@
 """Modules: registration, state, modes, and batch norm's running statistics."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,86 @@ def test_to_moves_dtypes_in_place():
     assert net[1].running_mean.dtype == gf.float64 and net[1].num_batches_tracked.dtype == gf.int64
     net(gf.ones(2, 1, 4, 4, dtype=gf.float64)).sum().backward()
     assert weight.grad.dtype == gf.float64
+
+
+def test_buffers_that_are_not_saved():
+    net = nn.Module()
+    net.register_buffer("kept", gf.ones(1))
+    net.register_buffer("passing", gf.ones(1), persistent=False)
+    assert list(net.state_dict()) == ["kept"] and [n for n, _ in net.named_buffers()] == ["kept", "passing"]
+    assert net.double().passing.dtype == gf.float64
+    net.register_buffer("passing", gf.ones(1))
+    assert list(net.state_dict()) == ["kept", "passing"]
+
+
+def test_what_loading_returns():
+    net, state = model(), model().state_dict()
+    assert repr(net.load_state_dict(state)) == "<All keys matched successfully>"
+    state["more"] = state.pop("4.bias")
+    keys = net.load_state_dict(state, strict=False)
+    assert keys.missing_keys == ["4.bias"] and keys.unexpected_keys == ["more"] and keys == (["4.bias"], ["more"])
+    with pytest.raises(NotImplementedError, match="assign=True"):
+        net.load_state_dict(state, assign=True)
+    with pytest.raises(TypeError, match=r"4\.bias must be a tensor or an array, got int"):
+        net.load_state_dict({"4.bias": 3}, strict=False)
+
+
+def test_copies_keep_ties():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    twin = copy.deepcopy(net)
+    assert twin[1].weight is twin[0].weight is not net[0].weight and len(list(twin.parameters())) == 3
+    twin[0].weight.data.zero_()
+    assert net[0].weight.abs().sum().item() > 0
+
+
+REFUSED = {
+    "must not be empty nor contain '.'": lambda m: m.register_buffer("a.b", None),
+    "has an attribute 'forward' already": lambda m: m.add_module("forward", nn.ReLU()),
+    "must be a gf.nn.Parameter or None, got Tensor": lambda m: m.register_parameter("p", gf.ones(1)),
+    "must be a module or None, got int": lambda m: m.append(3),
+    "is no module but int": lambda m: nn.Sequential(3),
+    "takes floating dtypes only, got int64": lambda m: m.to(gf.int64),
+    "has no submodule '7'": lambda m: m.get_submodule("7.weight"),
+    "has no parameter 'nothing'": lambda m: m.get_parameter("0.nothing"),
+    "training mode must be True or False": lambda m: m.train("yes"),
+    "index 9 is out of range for Sequential of 5": lambda m: m[9],
+    "only|cannot be a key": lambda m: nn.ParameterDict({"a.b": gf.ones(1)}),
+    "by number, not by name": lambda m: nn.Unflatten("a", (1, 2)),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refusals(message):
+    with pytest.raises(
+        (TypeError, KeyError, AttributeError, ValueError, IndexError, NotImplementedError), match=message
+    ):
+        REFUSED[message](model())
+
+
+def test_paths_and_repr():
+    net = nn.Sequential(model(), nn.ModuleList([nn.Linear(1, 2), nn.Linear(1, 2)]))
+    assert (
+        net.get_submodule("0.4") is net[0][4]
+        and net.get_parameter("1.0.bias") is net[1][0].bias
+        and net.get_submodule("") is net
+    )
+    assert (
+        net.get_buffer("0.1.running_var") is net[0][1].running_var
+        and "weight" in dir(net[0][0])
+        and "0" not in dir(net)
+    )
+    assert repr(net[1]) == "ModuleList(\n  (0-1): 2 x Linear(in_features=1, out_features=2, bias=True)\n)"
+    assert repr(net).splitlines()[:3] == [
+        "Sequential(",
+        "  (0): Sequential(",
+        "    (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))",
+    ]
+
+
+def test_replacing_a_layer_keeps_its_place():
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    net[0] = nn.Identity()
+    assert [type(m).__name__ for m in net] == ["Identity", "ReLU", "Linear"]
+    net.insert(1, nn.Flatten()).append(nn.ReLU())
+    assert net.pop(1).start_dim == 1 and list(net._modules) == ["0", "1", "2", "3"] and len(net[1:]) == 3

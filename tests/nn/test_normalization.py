@@ -161,6 +161,15 @@ def test_without_running_statistics_the_batchs_are_used_always(device: str) -> N
     assert layer.state_dict() == {}
 
 
+def test_a_layer_is_reset() -> None:
+    for layer in (gf.nn.BatchNorm1d(3), gf.nn.InstanceNorm1d(3, affine=True, track_running_stats=True)):
+        start = {k: v.numpy().copy() for k, v in layer.state_dict().items()}
+        layer.weight.detach().fill_(5.0), layer.bias.detach().fill_(5.0)
+        layer(gf.tensor(randoms((4, 3, 5)), dtype="float32"))
+        layer.reset_parameters()
+        assert all([np.array_equal(v.numpy(), start[k]) for k, v in layer.state_dict().items()])
+
+
 @every_device
 def test_an_empty_batch_changes_nothing(device: str) -> None:
     layer = gf.nn.BatchNorm2d(3, device=device)
@@ -232,7 +241,8 @@ def test_layer_norm_module(options: dict[str, Any], names: set[str]) -> None:
     assert all(p.shape == (3, 4) for p in layer.parameters())
     x = randoms((2, 3, 4))
     assert np.allclose(layer(gf.tensor(x)).detach().numpy(), normalised(x, (1, 2), 1e-3), atol=1e-6)
-    assert repr(layer) == f"LayerNorm((3, 4), eps=0.001, elementwise_affine={'weight' in names})"
+    shown = f"elementwise_affine={'weight' in names}, bias={'bias' in names}"
+    assert repr(layer) == f"LayerNorm((3, 4), eps=0.001, {shown})"
     assert gf.nn.LayerNorm(5).normalized_shape == (5,)
 
 

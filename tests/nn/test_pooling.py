@@ -59,8 +59,6 @@ def test_layers_show_their_arguments() -> None:
         (lambda x: F.adaptive_max_pool2d(x[:, :, :0], 1), ValueError, r"no empty dimension, got \(2, 3, 0, 6\)"),
         (lambda x: F.max_pool2d([1.0], 2), TypeError, r"\[max_pool2d\] expected a tensor, got list"),
         (lambda x: F.conv2d([1.0], x), TypeError, r"\[conv2d\] expected a tensor, got list"),
-        (lambda x: F.adaptive_max_pool2d(x, 1, True), NotImplementedError, "return_indices is not supported"),
-        (lambda x: F.max_pool2d(x, 2, return_indices=True), NotImplementedError, "return_indices is not supported"),
     ],
 )
 def test_what_does_not_fit_is_named(

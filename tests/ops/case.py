@@ -25,6 +25,7 @@ class Case:
     mixed         whether inputs may be of different dtypes
     out_dtype     the result's, where it is not the inputs'
     lands         the device of the results, where it is not the inputs'
+    half          whether 16-bit floats are taken; else they are refused with a TypeError
     light         a composition of primitives that have cases of their own: the long tests run with `-m slow` only
     """
 
@@ -41,6 +42,7 @@ class Case:
     mixed: bool = True
     out_dtype: Any = None
     lands: str | None = None
+    half: bool = True
     light: bool = False
 
     def __repr__(self) -> str:

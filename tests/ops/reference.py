@@ -239,3 +239,8 @@ def soft_cross_entropy(x: np.ndarray, q: np.ndarray, weight: Any = None, smoothi
     shape = (1, classes, *(1,) * (x.ndim - 2))
     logs = np.log(softmax(x, 1)) * (1.0 if weight is None else weight.reshape(shape))
     return -(q * logs).sum() * classes / x.size
+
+
+def cosine(x: Any, y: Any) -> Any:
+    """The cosine of the angle between rows."""
+    return (x * y).sum(-1) / np.sqrt((x * x).sum(-1) * (y * y).sum(-1))

@@ -1,5 +1,8 @@
 """The generator: a stream that can be named, sought and made again, with the same bits on every device."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -217,3 +220,56 @@ def test_no_mask_is_kept_where_it_can_be_made_again():
     y.sum().backward()
     assert gf.kernels.launches()["dropout"] == 2
     np.testing.assert_array_equal(x.grad.numpy(), y.detach().numpy())
+
+
+# -- the generator's state ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_a_saved_state_continues_the_stream_exactly(name, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    draw, generator = DRAWS[name], gf.Generator(2**64 - 5)
+    draw(generator=generator)
+    state = generator.get_state()
+    assert state.dtype == gf.uint8 and state.shape == (16,)
+    save_file({"rng": state.numpy()}, tmp_path / "state.safetensors")
+    expected = [draw(generator=generator).numpy() for _ in range(2)]
+    resumed = gf.Generator(0)
+    resumed.set_state(gf.tensor(load_file(tmp_path / "state.safetensors")["rng"]))
+    assert resumed.initial_seed() == 2**64 - 5
+    for numbers in expected:
+        np.testing.assert_array_equal(draw(generator=resumed).numpy(), numbers)
+    gf.set_rng_state(state)
+    np.testing.assert_array_equal(draw().numpy(), expected[0])
+    assert gf.get_rng_state().tolist() != state.tolist() and gf.default_generator.initial_seed() == gf.initial_seed()
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, copy.copy, lambda g: pickle.loads(pickle.dumps(g))])
+def test_copies_of_a_generator_are_independent(twin_of):
+    generator = gf.Generator(6, device="cuda")
+    gf.rand(3, generator=generator)
+    twin = twin_of(generator)
+    assert twin.state == generator.state and twin.device == generator.device
+    first = gf.rand(4, generator=twin).numpy()
+    np.testing.assert_array_equal(gf.rand(4, generator=generator).numpy(), first)
+    assert not np.array_equal(gf.rand(4, generator=twin).numpy(), first) and twin.state != generator.state
+
+
+def test_seeds():
+    generator = gf.Generator("cpu")
+    assert (
+        str(generator.device) == "cpu"
+        and generator.manual_seed(-1) is generator
+        and generator.initial_seed() == 2**64 - 1
+    )
+    seed = generator.seed()
+    first = gf.rand(3, generator=generator).numpy()
+    np.testing.assert_array_equal(gf.rand(3, generator=gf.Generator(seed)).numpy(), first)
+    assert gf.seed() == gf.initial_seed() and repr(gf.Generator(3)) == "<Generator seed=3 offset=0>"
+
+
+def test_states_that_are_none_are_refused():
+    for state in (gf.zeros(16), gf.zeros(8, dtype=gf.uint8), (1, 2)):
+        with pytest.raises(TypeError, match=r"\[set_state\] expected what get_state returns"):
+            gf.Generator(0).set_state(state)

@@ -56,7 +56,7 @@ def test_adamw_has_pytorchs_defaults_and_is_an_adam() -> None:
     group = optimiser.state_dict()["param_groups"][0]
     assert group == {
         "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False, "maximize": False,
-        "params": [0],
+        "decoupled_weight_decay": True, "params": [0],
     }  # fmt: skip
     assert isinstance(optimiser, gf.optim.Adam)
     assert set(optimiser.state_dict()["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
@@ -182,3 +182,13 @@ def test_optimisers_refuse_what_is_no_list_of_leaves() -> None:
     ):
         with pytest.raises(error, match=message):
             gf.optim.SGD(params)
+
+
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.LBFGS])
+def test_a_gradient_of_another_shape_is_refused(cls: Any) -> None:
+    w = gf.ones(2, 3, requires_grad=True)
+    for given, found in ((gf.ones(3), r"\(3,\)"), ([1.0], "list")):
+        w.grad = given
+        with pytest.raises(ValueError, match=rf"\[optim\] .grad of a parameter \(2, 3\) must be .*, got {found}"):
+            cls([w]).step(lambda: 1.0)
+    assert w.tolist() == [[1.0] * 3] * 2

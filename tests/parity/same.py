@@ -76,7 +76,7 @@ def _theirs(array: Any) -> Any:
 
 
 def _outcome(t: Any, make: Any, run: Any, arrays: Any, grad: bool, second: bool) -> Any:
-    xs = [make(a.copy() if not isinstance(a, np.ndarray) or a.base is None else a) for a in map(_plain, arrays)]
+    xs = [make(a.copy() if isinstance(a, np.ndarray) and a.base is None else a) for a in map(_plain, arrays)]
     live = [x for x in xs if grad and hasattr(x, "dtype") and x.is_floating_point()]
     for x in live:
         x.requires_grad_()

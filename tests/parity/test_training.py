@@ -124,3 +124,107 @@ def test_losses_and_weights_after_25_steps(layers: Callable[[Any], list[Any]], n
     theirs.eval()
     y = theirs(torch.from_numpy(images[0])).detach().numpy()
     assert relative(ours(gf.tensor(images[0])).detach().numpy(), y) < 1e-9
+
+
+def small(lib: Any) -> Any:
+    nn = lib.nn
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 4))
+    model = model.to(lib.float64)
+    rng = np.random.default_rng(0)
+    with lib.no_grad():
+        for p in model.parameters():
+            p.copy_(lib.tensor(rng.uniform(-0.3, 0.3, tuple(p.shape))))
+    return model
+
+
+def losses(lib: Any, model: Any, forward: Any = None, steps: int = 6) -> Any:
+    """Pairs (step, loss), each to be followed by a step of the optimiser."""
+    rng = np.random.default_rng(1)
+    for i in range(steps):
+        x, y = lib.tensor(rng.standard_normal((8, 1, 6, 6))), lib.tensor(rng.integers(0, 4, 8))
+        yield i, lib.nn.functional.cross_entropy((forward or model)(x), y)
+
+
+@pytest.mark.parametrize("kind", ["swa", "ema", "ema with buffers"])
+def test_averaged_models(kind: str) -> None:
+    def run(lib: Any) -> Any:
+        swa, model = lib.optim.swa_utils, small(lib)
+        given = {} if kind == "swa" else {"multi_avg_fn": swa.get_ema_multi_avg_fn(0.8), "use_buffers": kind != "ema"}
+        averaged, optimiser = swa.AveragedModel(model, **given), lib.optim.SGD(model.parameters(), lr=0.1)
+        for _, loss in losses(lib, model):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            averaged.update_parameters(model)
+        before = {k: v.numpy().copy() for k, v in averaged.state_dict().items()}
+        rng = np.random.default_rng(2)
+        swa.update_bn([lib.tensor(rng.standard_normal((5, 1, 6, 6))) for _ in range(3)], averaged)
+        return before, {k: v.numpy() for k, v in averaged.state_dict().items()}
+
+    for found, expected in zip(run(gf), run(torch), strict=True):
+        assert list(found) == list(expected)
+        assert max(relative(found[k], v) for k, v in expected.items() if not k.endswith("tracked")) < 1e-9
+
+
+def test_checkpointed_training() -> None:
+    def run(lib: Any) -> Any:
+        model = small(lib)
+        if lib is gf:
+            from gradflow.utils.checkpoint import checkpoint_sequential
+        else:
+            from torch.utils.checkpoint import checkpoint_sequential
+        optimiser = lib.optim.SGD(model.parameters(), lr=0.1)
+        for _, loss in losses(lib, model, lambda x: checkpoint_sequential(model, 3, x, use_reentrant=False)):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        return {k: v.numpy() for k, v in model.state_dict().items()}
+
+    found, expected = run(gf), run(torch)
+    assert found["1.num_batches_tracked"] == expected["1.num_batches_tracked"] == 12  # counted again when run again
+    assert max(relative(found[k], v) for k, v in expected.items()) < 1e-9
+
+
+def test_scaled_losses() -> None:
+    def run(lib: Any) -> Any:
+        model, found = small(lib), []
+        optimiser = lib.optim.SGD(model.parameters(), lr=0.1)
+        scaler = lib.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2, growth_factor=3.0, backoff_factor=0.25)
+        for i, loss in losses(lib, model, steps=9):
+            optimiser.zero_grad()
+            scaler.scale(loss * (float("inf") if i in (2, 6) else 1.0)).backward()
+            if i % 2:
+                scaler.unscale_(optimiser)
+                found.append(model[0].weight.grad.sum().item())
+            scaler.step(optimiser)
+            scaler.update()
+            found += [scaler.get_scale(), scaler.state_dict()["_growth_tracker"]]
+        return [*found, *[p.detach().numpy() for p in model.parameters()]]
+
+    for a, b in zip(run(gf), run(torch), strict=True):
+        assert relative(a, b) < 1e-9
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_products_under_autocast(dtype: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    rng = np.random.default_rng(0)
+    x, w, b, image, kernel = [
+        rng.standard_normal(s).astype("f4") for s in ((5, 7), (4, 7), (4,), (2, 3, 6, 6), (4, 3, 3, 3))
+    ]
+
+    def run(lib: Any) -> Any:
+        F = lib.nn.functional
+        X, W, B, J, K = [lib.tensor(a, requires_grad=True) for a in (x, w, b, image, kernel)]
+        with lib.autocast("cpu", dtype=getattr(lib, dtype)):
+            results = [F.linear(X, W, B), X @ W.T, F.conv2d(J, K, B, padding=1), F.linear(X, W).relu() + B]
+        total = sum([(y.to(lib.float32) ** 2).mean() for y in results])
+        total.backward()
+        names = [str(y.dtype).rpartition(".")[2] for y in results]
+        return names, [v.to(lib.float32).detach().numpy() for v in (*results, X.grad, W.grad, B.grad, J.grad, K.grad)]
+
+    (names, found), (wanted, expected) = run(gf), run(torch)
+    assert names == wanted
+    for a, c in zip(found, expected, strict=True):
+        assert relative(a, c) < (2e-2 if dtype == "bfloat16" else 2e-3)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.train import CheckpointError, checkpoint, default_cnn, load_weights, save_weights
+from gradflow.models import cnn
+from gradflow.train import CheckpointError, checkpoint, load_weights, save_weights
 
 
 def weights(value: float) -> dict[str, gf.Tensor]:
@@ -23,7 +24,7 @@ def weights(value: float) -> dict[str, gf.Tensor]:
 def test_round_trip_of_a_model(tmp_path: Path):
     path = tmp_path / "weights.safetensors"
     gf.manual_seed(0)
-    model, other = default_cnn((1, 8, 8), 10), default_cnn((1, 8, 8), 10)
+    model, other = cnn(10, (1, 8, 8)), cnn(10, (1, 8, 8))
     save_weights(path, model.state_dict(), {"epoch": 3, "classes": ["a", "b"]})
     state, metadata = load_weights(path)
     assert metadata == {"epoch": 3, "classes": ["a", "b"]}

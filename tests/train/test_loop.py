@@ -9,12 +9,12 @@ import pytest
 
 import gradflow as gf
 from gradflow.data import Dataset, Split, load_digits
+from gradflow.models import cnn
 from gradflow.train import (
     BatchReport,
     DivergedError,
     EpochReport,
     Settings,
-    default_cnn,
     default_settings,
     evaluate,
     fit,
@@ -31,7 +31,7 @@ FEW = dataclasses.replace(
 
 def model_for(dataset: Dataset, seed: int = 0):
     gf.manual_seed(seed)
-    return default_cnn(dataset.input_shape, len(dataset.classes)).to("cpu")
+    return cnn(len(dataset.classes), dataset.input_shape).to("cpu")
 
 
 def epochs_of(settings: Settings, seed: int = 0) -> list[EpochReport]:
@@ -144,12 +144,12 @@ def test_default_settings_suit_the_size_of_the_data():
 @pytest.mark.parametrize(
     ("shape", "parameters"), [((1, 8, 8), 25_866), ((1, 28, 28), 29_066), ((3, 32, 32), 33_834), ((1, 4, 15), 25_226)]
 )
-def test_default_cnn_fits_the_images(shape: tuple[int, int, int], parameters: int):
-    model = default_cnn(shape, 10).to("cpu")
+def test_cnn_fits_the_images(shape: tuple[int, int, int], parameters: int):
+    model = cnn(10, shape).to("cpu")
     assert sum(int(np.prod(tuple(p.shape))) for p in model.parameters()) == parameters
     assert tuple(model(gf.as_tensor(np.zeros((2, *shape), np.float32), device="cpu")).shape) == (2, 10)
 
 
-def test_default_cnn_refuses_specks():
-    with pytest.raises(ValueError, match=r"\[default_cnn\] images must be at least 4x4, got 3x8"):
-        default_cnn((1, 3, 8), 10)
+def test_cnn_refuses_specks():
+    with pytest.raises(ValueError, match=r"\[cnn\] images must be at least 4x4, got 3x8"):
+        cnn(10, (1, 3, 8))

@@ -10,6 +10,7 @@ import pytest
 
 import gradflow as gf
 from gradflow.data import Split, load_digits
+from gradflow.models import cnn
 from gradflow.train import (
     BatchReport,
     Display,
@@ -17,7 +18,6 @@ from gradflow.train import (
     EpochReport,
     Scores,
     Settings,
-    default_cnn,
     load_weights,
     progress,
     read_metrics,
@@ -47,7 +47,7 @@ class Recorder(Display):
 
 def run(folder: Path, display: Display, settings: Settings = SETTINGS, **options):
     gf.manual_seed(0)
-    model = default_cnn(FEW.input_shape, 10).to("cpu")
+    model = cnn(10, FEW.input_shape).to("cpu")
     return model, train(model, FEW, settings, folder, display, "cpu", **options)
 
 

@@ -1,4 +1,4 @@
-"""Losses."""
+"""Losses for classes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from ...autograd.value import depends, unwrap
 from ...backend.base import guarded
 from ...backend.device import backend_of
 from ...backend.dtypes import is_floating
-from ...functions import mean, permute, reshape
+from ...functions import mean, permute, reshape, where
+from ...functions.arguments import check_tensors
+from ...ops import index as _index
 from ...ops import reduce as _reduce
 from ...ops import softmax as _softmax
+from .reduced import check_reduction
 
 
 def cross_entropy(
@@ -33,33 +36,67 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         raise TypeError("[cross_entropy] size_average and reduce are not supported; use reduction")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"[cross_entropy] reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    check_reduction("cross_entropy", reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"[cross_entropy] label_smoothing must be in [0, 1], got {label_smoothing}")
-    if not is_floating(input.dtype):
-        raise TypeError(f"[cross_entropy] logits must be floating, got {input.dtype}")
-    if depends(weight):
-        raise ValueError("[cross_entropy] weight has no gradient here; pass weight.detach()")
-    axis = 0 if input.ndim == 1 else 1
-    classes = input.shape[axis] if input.ndim else 0
-    shown = f"(x {tuple(input.shape)}, target {tuple(target.shape)} {target.dtype})"
-    if input.ndim == 0 or classes == 0:
-        raise ValueError(f"[cross_entropy] needs at least one class {shown}")
-    if weight is not None and tuple(weight.shape) != (classes,):
-        raise ValueError(f"[cross_entropy] weight {tuple(weight.shape)} for {classes} classes {shown}")
+    axis, shown = _classes("cross_entropy", input, target, weight)
     if is_floating(target.dtype):
         return _soft_cross_entropy(input, target, weight, axis, reduction, label_smoothing, shown)
-    rest = tuple([n for a, n in enumerate(input.shape) if a != axis])
-    if tuple(target.shape) != rest:
-        raise ValueError(f"[cross_entropy] target must have x's shape without the classes, {rest} {shown}")
-    if target.dtype.kind not in "iu":
-        raise TypeError(f"[cross_entropy] class indices must be integers, got {target.dtype}")
-    _check_classes(target, classes, ignore_index)
+    rest = _check_labels("cross_entropy", input, target, axis, ignore_index, shown)
     flat = reshape(target, (math.prod(rest),))
     loss = _softmax.softmax_cross_entropy(
         _rows(input, axis), flat, weight, ignore_index=ignore_index, label_smoothing=float(label_smoothing)
     )
+    return _over_rows(loss, flat, weight, ignore_index, reduction, rest)
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, *, ignore_index: int = -100, reduction: str = "mean") -> Any:
+    """-x[target] for log-probabilities x (C,), (N, C) or (N, C, ...), target class indices without that dimension.
+
+    weight (C,) counts classes differently, and the mean is a weighted one; targets equal to ignore_index do not count.
+    Raises IndexError for a class outside [0, C).
+    """
+    check_reduction("nll_loss", reduction)
+    axis, shown = _classes("nll_loss", input, target, weight)
+    rest = _check_labels("nll_loss", input, target, axis, ignore_index, shown)
+    flat = reshape(target, (math.prod(rest),))
+    ignored = flat == ignore_index
+    label = where(ignored, 0, flat)
+    loss = -_index.pick(_rows(input, axis), label, axis=1)
+    if weight is not None:
+        loss = loss * weight[label]
+    return _over_rows(where(ignored, 0.0, loss), flat, weight, ignore_index, reduction, rest)
+
+
+def _classes(op: str, x: Any, target: Any, weight: Any) -> tuple[int, str]:
+    """The dimension of the classes, and what errors show."""
+    check_tensors(op, x=x, target=target)
+    axis = 0 if x.ndim == 1 else 1
+    classes = x.shape[axis] if x.ndim else 0
+    shown = f"(x {tuple(x.shape)}, target {tuple(target.shape)} {target.dtype})"
+    if not is_floating(x.dtype):
+        raise TypeError(f"[{op}] logits must be floating, got {x.dtype}")
+    if depends(weight):
+        raise ValueError(f"[{op}] weight has no gradient here; pass weight.detach()")
+    if x.ndim == 0 or classes == 0:
+        raise ValueError(f"[{op}] needs at least one class {shown}")
+    if weight is not None and tuple(weight.shape) != (classes,):
+        raise ValueError(f"[{op}] weight {tuple(weight.shape)} for {classes} classes {shown}")
+    return axis, shown
+
+
+def _check_labels(op: str, x: Any, target: Any, axis: int, ignore_index: int, shown: str) -> tuple[int, ...]:
+    """The shape that labels must have, and have."""
+    rest = tuple([n for a, n in enumerate(x.shape) if a != axis])
+    if tuple(target.shape) != rest:
+        raise ValueError(f"[{op}] target must have x's shape without the classes, {rest} {shown}")
+    if target.dtype.kind not in "iu":
+        raise TypeError(f"[{op}] class indices must be integers, got {target.dtype}")
+    check_classes(op, target, x.shape[axis], ignore_index)
+    return rest
+
+
+def _over_rows(loss: Any, flat: Any, weight: Any, ignore_index: int, reduction: str, rest: tuple[int, ...]) -> Any:
     if reduction == "none":
         return reshape(loss, rest)
     if reduction == "sum":
@@ -75,15 +112,17 @@ def _rows(x: Any, axis: int) -> Any:
     return reshape(moved, (math.prod(tuple(moved.shape[:-1])), moved.shape[-1]))
 
 
-def _check_classes(target: Any, classes: int, ignore_index: int) -> None:
+def check_classes(op: str, target: Any, classes: int, ignore_index: int | None = None) -> None:
+    """Raise IndexError for a class outside [0, classes), where no kernel does so as it reads the target anyway."""
     raw = unwrap(target)
     backend = backend_of(raw)
-    if "softmax_cross_entropy" in backend.kernels:
-        return  # the kernel checks, as it reads the target anyway
+    if op == "cross_entropy" and "softmax_cross_entropy" in backend.kernels:
+        return
     with guarded(backend):
-        bad = backend.check_index(backend.module.where(raw == ignore_index, 0, raw), 0, classes, "cross_entropy")
+        named = raw if ignore_index is None else backend.module.where(raw == ignore_index, 0, raw)
+        bad = backend.check_index(named, 0, classes, op)
     if bad is not None:
-        raise IndexError(f"[cross_entropy] target holds class {bad}, but x has classes 0 to {classes - 1}")
+        raise IndexError(f"[{op}] target holds class {bad}, but x has classes 0 to {classes - 1}")
 
 
 def _soft_cross_entropy(
@@ -100,15 +139,4 @@ def _soft_cross_entropy(
     return mean(loss) if reduction == "mean" else _reduce.sum(loss)
 
 
-def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-    """(x - target)^2, as a mean, a sum, or elementwise; the shapes must agree."""
-    if tuple(input.shape) != tuple(target.shape):
-        raise ValueError(f"[mse_loss] x {tuple(input.shape)} and target {tuple(target.shape)} must have one shape")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"[mse_loss] reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
-    d = input - target
-    loss = d * d
-    return mean(loss) if reduction == "mean" else _reduce.sum(loss) if reduction == "sum" else loss
-
-
-__all__ = ["cross_entropy", "mse_loss"]
+__all__ = ["cross_entropy", "nll_loss"]

@@ -19,7 +19,7 @@ PAIRS: list[tuple[str, Any, Any]] = [
     ("divide", gf.divide, np.divide), ("maximum", gf.maximum, np.maximum), ("minimum", gf.minimum, np.minimum),
 ]  # fmt: skip
 COMPARISONS: list[tuple[str, Any, Any]] = [
-    ("equal", gf.equal, np.equal), ("not_equal", gf.not_equal, np.not_equal), ("less", gf.less, np.less),
+    ("equal", gf.eq, np.equal), ("not_equal", gf.not_equal, np.not_equal), ("less", gf.less, np.less),
     ("less_equal", gf.less_equal, np.less_equal), ("greater", gf.greater, np.greater),
     ("greater_equal", gf.greater_equal, np.greater_equal),
 ]  # fmt: skip

@@ -60,6 +60,7 @@ CASES = [
     *indexed("empty-array", (4, 2), lambda i: i, np.zeros((0,), int)),
     *indexed("mask", (2, 3), lambda m: m, MASK, mapped=False),
     *indexed("mask-part", (2, 2, 3), lambda m: (slice(None), m), MASK, mapped=False),
+    *indexed("bool", (2, 3), lambda: (slice(None), True))[:1],
     *indexed("mask-and-array", (3, 4), lambda m, i: (m, i), MASK[0], np.array([1, 3]), mapped=False),
     case("getitem-function", lambda x: gf.getitem(x, [[0, 2]]), (3, 2), ref=lambda x: x[[[0, 2]]]),
     case("pick", lambda x, i: P.pick(x, i, axis=1), (2, 4, 3), c=PICKED,

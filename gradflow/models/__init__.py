@@ -1,0 +1,18 @@
+"""Nets to train. Those that torchvision has too take its weights: keys and shapes of the state_dict are the same."""
+
+from . import mobilenet, resnet, small, squeezenet, vgg, vit
+from .mobilenet import *
+from .resnet import *
+from .small import *
+from .squeezenet import *
+from .vgg import *
+from .vit import *
+
+__all__ = [
+    *mobilenet.__all__,
+    *resnet.__all__,
+    *small.__all__,
+    *squeezenet.__all__,
+    *vgg.__all__,
+    *vit.__all__,
+]

@@ -1,0 +1,105 @@
+"""The models: sizes, shapes, learning, refusals. That they are torchvision's is in `parity/test_models.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradflow as gf
+from gradflow import models
+
+SIZES: list[tuple[str, dict[str, Any], int]] = [
+    ("mlp", {}, 235_146),
+    ("lenet", {}, 61_706),
+    ("cnn", {}, 29_066),
+    ("cnn", {"input_shape": (1, 8, 8)}, 25_866),
+    ("resnet9", {}, 6_573_130),
+    ("resnet18", {}, 11_689_512),
+    ("resnet18", {"num_classes": 10, "stem": "cifar"}, 11_173_962),
+    ("resnet34", {}, 21_797_672),
+    ("resnet34", {"num_classes": 10, "stem": "cifar"}, 21_282_122),
+    ("squeezenet1_1", {}, 1_235_496),
+    ("mobilenet_v2", {}, 3_504_872),
+    ("vit_tiny", {}, 5_362_762),
+]
+LARGE = [
+    ("vgg11", 132_863_336), ("vgg11_bn", 132_868_840), ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992),
+    ("vgg19", 143_667_240), ("vgg19_bn", 143_678_248),
+]  # fmt: skip
+
+
+def parameters(model: gf.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name, options, count", SIZES, ids=[f"{n}-{c}" for n, _, c in SIZES])
+def test_sizes(name: str, options: dict[str, Any], count: int) -> None:
+    assert parameters(getattr(models, name)(**options)) == count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, count", LARGE)
+def test_sizes_of_vgg(name: str, count: int) -> None:
+    assert parameters(getattr(models, name)()) == count
+
+
+@pytest.mark.parametrize(
+    "build, images",
+    [
+        (lambda: models.lenet(7), (2, 1, 28, 28)),
+        (lambda: models.mlp(12, [5], 7), (2, 3, 4)),
+        (lambda: models.cnn(7, (2, 4, 5)), (3, 2, 4, 5)),
+        (lambda: models.resnet9(7), (2, 3, 8, 8)),
+        (lambda: models.resnet18(7, stem="cifar"), (2, 3, 16, 16)),
+        (lambda: models.resnet18(7, in_channels=1), (2, 1, 40, 33)),
+        (lambda: models.squeezenet1_1(7), (2, 3, 33, 40)),
+        (lambda: models.mobilenet_v2(7, width_mult=0.35), (2, 3, 33, 40)),
+        (lambda: models.vit_tiny(7, image_size=8), (2, 3, 8, 8)),
+    ],
+)
+def test_logits(build: Callable[[], gf.nn.Module], images: tuple[int, ...]) -> None:
+    gf.manual_seed(0)
+    model = build()
+    x = gf.randn(*images)
+    model(x).sum().backward()
+    without = [name for name, p in model.named_parameters() if p.grad is None]
+    assert without == []
+    model.eval()
+    once = model(x)
+    assert once.shape == (images[0], 7)
+    assert np.isfinite(once.detach().numpy()).all()
+    assert np.allclose(model(x[:1]).detach().numpy(), once[:1].detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("build", [models.lenet, lambda: models.cnn(input_shape=(1, 28, 28)), lambda: models.mlp()])
+def test_learning(build: Callable[[], gf.nn.Module]) -> None:
+    gf.manual_seed(0)
+    model = build()
+    x, y = gf.randn(16, 1, 28, 28), gf.arange(16) % 10
+    optimizer = gf.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = gf.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "build, message",
+    [
+        (lambda: models.cnn(10, (1, 3, 8)), r"\[cnn\] images must be at least 4x4, got 3x8"),
+        (lambda: models.resnet18(stem="mnist"), r"\[ResNet\] stem must be 'imagenet' or 'cifar', got 'mnist'"),
+        (lambda: models.VGG(13), r"\[VGG\] depth must be 11, 16 or 19, got 13"),
+        (lambda: models.vit_tiny(image_size=30), r"\[VisionTransformer\] patches of 4 do not fill an image of 30"),
+        (lambda: models.vit_tiny(image_size=8)(gf.zeros(1, 3, 16, 16)), r"made for images of 8 x 8, got"),
+    ],
+)
+def test_refusals(build: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build()
