@@ -21,8 +21,8 @@ _warnings.filterwarnings(
     "ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\."
 )
 
-from . import amp, autograd, creation, func, functions, linalg, nn, optim, toplevel, typeinfo, utils
-from .amp import autocast, get_autocast_dtype, is_autocast_enabled
+from . import autograd, creation, func, functions, typeinfo
+from . import tensor as _tensor  # before the function of that name takes its place
 from .autograd.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .backend import kernels
 from .backend.base import DeviceError
@@ -50,19 +50,20 @@ from .creation import *
 from .functions import *
 from .ops.random import Generator, default_generator
 from .printing import set_printoptions
-from .tensor import Tensor
-from .toplevel import *
 from .typeinfo import *
 
+Tensor = _tensor.Tensor
+
 if _TYPE_CHECKING:
-    from . import models, testing
+    from . import amp, linalg, models, nn, optim, testing, utils
+    from .amp import autocast, get_autocast_dtype, is_autocast_enabled
     from .custom import cuda_kernel
+    from .toplevel import *
     from .train.audit import audit
 
 __all__ = [
     *creation.__all__,
     *functions.__all__,
-    *toplevel.__all__,
     *typeinfo.__all__,
     "DeviceError",
     "Generator",
@@ -118,21 +119,32 @@ int = int32  # PyTorch's names for dtypes; not in __all__, as `import *` shall l
 float = float32
 
 
+_PARTS = {"amp", "linalg", "models", "nn", "optim", "testing", "toplevel", "utils"}
+_ORIGINS = {
+    "audit": "train.audit", "autocast": "amp", "cuda_kernel": "custom", "get_autocast_dtype": "amp",
+    "is_autocast_enabled": "amp",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> object:
-    if name == "bfloat16":  # needs ml_dtypes, which only those load who use it
+    """What is loaded when it is first asked for, so that importing gradflow is quick."""
+    from importlib import import_module
+
+    if name in _PARTS:
+        return import_module(f".{name}", __name__)
+    if name == "bfloat16":  # needs ml_dtypes
         from .backend.dtypes import bfloat16
 
         return bfloat16()
-    if name == "cuda_kernel":
-        from .custom import cuda_kernel
-
-        return cuda_kernel
-    if name in ("models", "testing"):
-        from importlib import import_module
-
-        return import_module(f".{name}", __name__)
-    if name == "audit":  # comes with the training loop, which not everybody needs
-        from .train.audit import audit
-
-        return audit
+    if not name.startswith("_"):
+        origin = import_module(f".{_ORIGINS.get(name, 'toplevel')}", __name__)
+        if hasattr(origin, name):
+            value = globals()[name] = getattr(origin, name)
+            return value  # type: ignore[no-any-return]
     raise AttributeError(f"module 'gradflow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from . import toplevel
+
+    return sorted({*globals(), *_PARTS, *_ORIGINS, "bfloat16", *toplevel.__all__})

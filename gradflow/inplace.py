@@ -162,7 +162,9 @@ class InPlace:
             F.reshape(self.detach(), shape)[index] = value
             return
         spec, arrays = parse(self, index, "setitem")
-        place = build(spec, tuple([a.inner if isinstance(a, Value) else a for a in arrays]))
+        raws = [a.inner if isinstance(a, Value) else a for a in arrays]
+        raw_of("setitem", [self.inner, *raws])
+        place = build(spec, tuple(raws)) if raws else (*build(spec, ()), ...)  # a single element is an array too
         if isinstance(value, (list, tuple)):
             try:
                 value = backend_under(self).from_host(np.asarray(value))

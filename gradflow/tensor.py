@@ -112,7 +112,7 @@ class Tensor(Methods, InPlace, Value):
 
     def detach(self) -> Tensor:
         """The same memory without history, at any level: changes in place are seen by both."""
-        inner = self.inner.detach() if isinstance(self.inner, Value) else self.inner
+        inner = self.inner.detach() if isinstance(self.inner, Value) else self.inner  # type: ignore[attr-defined]
         return make(inner, self.level, version=self.version)  # type: ignore[no-any-return]
 
     def detach_(self) -> Tensor:

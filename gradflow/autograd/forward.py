@@ -11,7 +11,7 @@ from ..backend.dtypes import is_floating
 from .engine import Pass
 from .primitive import BIND, Primitive, bind, raw_of
 from .pull import pull
-from .tape import Node, Tape
+from .tape import MAIN, Node, Tape
 from .value import Level, Value, backend_under, make, next_sequence, shape_of
 
 
@@ -29,18 +29,18 @@ class DualLevel(Level):
             return prim.formula(BIND, *args, **static)
         out = bind(prim, primals, static)
         if not prim.differentiable or all(t is None for t in tangents):
-            return out
+            return tuple([_constant(o) for o in out]) if type(out) is tuple else _constant(out)
         outs = out if type(out) is tuple else (out,)
         with guarded(backend_under(outs[0])):
             results = tangents_of(prim, primals, tangents, outs, static)
         values = tuple(
-            [o if i in prim.constant_outputs else self.pair(o, results[i]) for i, o in enumerate(outs)]
+            [_constant(o) if i in prim.constant_outputs else self.pair(o, results[i]) for i, o in enumerate(outs)]
         )  # fmt: skip
         return values if type(out) is tuple else values[0]
 
     def pair(self, primal: Any, tangent: Any) -> Any:
         if tangent is None or not is_floating(primal.dtype):
-            return primal
+            return _constant(primal)
         if isinstance(tangent, np.generic):  # what NumPy's operators make of 0-d arrays
             tangent = np.asarray(tangent)
         if tangent.dtype != primal.dtype:
@@ -50,6 +50,11 @@ class DualLevel(Level):
         value = make(primal, self)
         value.aux = tangent
         return value
+
+
+def _constant(out: Any) -> Any:
+    """A result without a tangent, as the tensor that users expect."""
+    return out if isinstance(out, Value) else make(out, MAIN)
 
 
 def tangents_of(

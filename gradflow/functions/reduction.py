@@ -108,12 +108,13 @@ def prod(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) 
 
 
 @numpy_names
-@in_float32
 def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Mean over dimensions, all by default: NaN over none."""
     dims = dims_of("mean", x, dim)
     if dtype is not None:
         return mean(cast(x, dtype), dim, keepdim)
+    if is_half(x.dtype):  # their sums leave the range of 16 bits
+        return cast(mean(cast(x, float32), dim, keepdim), x.dtype)
     if not is_floating(x.dtype):
         raise TypeError(f"[mean] needs a floating tensor, got {x.dtype}; pass dtype=gf.float32")
     return reduce.sum(x, axis=dims, keepdims=keepdim) / float(count_of(x, dims))
@@ -149,7 +150,7 @@ def count_nonzero(x: Any, dim: Dims = None) -> Any:
 
 
 def _spread(op: str, x: Any, dim: Any, unbiased: bool | None, keepdim: bool, correction: float | None) -> Any:
-    """(variance, mean) in float32 at least, both as `keepdim` says."""
+    """(variance, mean); the mean keeps its dimensions."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None and correction is not None:
@@ -158,10 +159,10 @@ def _spread(op: str, x: Any, dim: Any, unbiased: bool | None, keepdim: bool, cor
     if correction is None:
         correction = 0 if unbiased is False else 1
     dims = dims_of(op, x, dim)
-    center = mean(x, dims, True)
+    count = count_of(x, dims)
+    center = reduce.sum(x, axis=dims, keepdims=True) / float(count)
     d = x - center
-    variance = reduce.sum(d * d, axis=dims, keepdims=keepdim) / float(builtins.max(count_of(x, dims) - correction, 0))
-    return variance, center if keepdim else reshape(center, variance.shape)
+    return reduce.sum(d * d, axis=dims, keepdims=keepdim) / float(builtins.max(count - correction, 0)), center
 
 
 def _root(x: Any) -> Any:
@@ -194,7 +195,8 @@ def var_mean(
     x: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
     """(variance, mean) over dimensions; see `var`."""
-    return _spread("var_mean", x, dim, unbiased, keepdim, correction)
+    variance, center = _spread("var_mean", x, dim, unbiased, keepdim, correction)
+    return variance, reshape(center, variance.shape)
 
 
 @numpy_names
@@ -204,7 +206,7 @@ def std_mean(
 ) -> Any:
     """(standard deviation, mean) over dimensions; see `std`."""
     variance, center = _spread("std_mean", x, dim, unbiased, keepdim, correction)
-    return _root(variance), center
+    return _root(variance), reshape(center, variance.shape)
 
 
 # -- extremes -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from typing import Any
 
 from ..autograd.function import Function
@@ -84,6 +85,11 @@ class _Gradients:
         outs = tuple(out) if isinstance(out, (tuple, list)) else (out,)
         self.n_outputs = len(outs)
         self.outputs = [i for i, o in enumerate(outs) if isinstance(o, Value) and o.tracked]
+        if not isinstance(out, (Value, tuple, list)):
+            kind = type(out).__name__
+            warnings.warn(
+                f"Backward hooks need a tensor or a tuple of tensors; forward returned a {kind}", stacklevel=4
+            )
         outs = _passed(_Outputs, self, outs, self.outputs)
         return type(out)(outs) if type(out) in (tuple, list) else outs if isinstance(out, (tuple, list)) else outs[0]
 
@@ -96,7 +102,7 @@ class _Gradients:
         return tuple([self.grad_output[i] for i in self.outputs])
 
     def after_inputs(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not self.outputs:  # nothing passed that could be watched: outputs in a dictionary, say
+        if not self.outputs:  # nothing passed that could be watched
             return grads
         grad_input = _spread(grads, self.inputs, self.n_inputs)
         for hook in list(self.module._hooks["backward"].values()):

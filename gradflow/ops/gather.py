@@ -12,13 +12,7 @@ from ..autograd.define import fused, primitive
 from ..autograd.primitive import BIND, bind
 from ..autograd.value import backend_under, shape_of
 from .elementwise import wide
-from .index import ARRAY, Spec, arrays_first, axes_before, batched_indices, build
-
-
-def along_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: dict[str, Any]) -> Any:
-    """Batch rule of primitives whose operands agree in all axes but `axis` (counted from 0)."""
-    full = [spread(v, f, level.size) for v, f in zip(values, flags, strict=True)]
-    return bind(prim, tuple(full), dict(static, axis=static["axis"] + 1))
+from .index import ARRAY, Spec, along_batch, arrays_first, axes_before, batched_indices, build
 
 
 @primitive(
@@ -140,4 +134,4 @@ def put_largest(np: Any, x: Any, src: Any, index: Any, *, axis: int, include: bo
     return out[: x.size].reshape(x.shape)
 
 
-__all__ = ["along_batch", "assign", "flat_positions", "put_along", "put_largest", "take_along"]
+__all__ = ["assign", "flat_positions", "put_along", "put_largest", "take_along"]

@@ -102,7 +102,7 @@ def scatter_add(np: Any, g: Any, *indices: Any, spec: Spec, shape: tuple[int, ..
 
 
 def _added(np: Any, g: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-    """Zeros of `shape` with g added at an index with arrays, in order: by flat positions, as add.at is slow for others."""
+    """Zeros of `shape` with g added, in its order, at an index with arrays: at flat positions, where add.at is fast."""
     named = sum([e is not None for e in index])
     places = np.arange(math.prod(shape[:named])).reshape(shape[:named])[index]
     row = math.prod(shape[named:])
@@ -116,14 +116,15 @@ def _expand(index: Any, axis: int) -> Any:
     return index.reshape(*index.shape[:axis], 1, *index.shape[axis:])
 
 
-def _along_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+def along_batch(prim: Any, level: Any, values: list[Any], flags: list[bool], static: Any) -> Any:
+    """Batch rule of primitives whose operands agree in all axes but `axis` (counted from 0)."""
     full = [spread(v, f, level.size) for v, f in zip(values, flags, strict=True)]
     return bind(prim, tuple(full), dict(static, axis=static["axis"] + 1))
 
 
 @primitive(
     vjps=(lambda xp, g, index, axis, x_shape: xp.place(g, index, axis=axis, n=x_shape[axis]), None),
-    batch=_along_batch,
+    batch=along_batch,
     linear=(0,),
 )
 def pick(np: Any, x: Any, index: Any, *, axis: int) -> Any:
@@ -133,7 +134,7 @@ def pick(np: Any, x: Any, index: Any, *, axis: int) -> Any:
 
 @primitive(
     vjps=(lambda xp, g, index, axis: xp.pick(g, index, axis=axis), None),
-    batch=_along_batch,
+    batch=along_batch,
     linear=(0,),
 )
 def place(np: Any, g: Any, index: Any, *, axis: int, n: int) -> Any:
@@ -383,21 +384,7 @@ def nonzero(mask: Any, op: str) -> tuple[Any, ...]:
 
 
 __all__ = [
-    "ARRAY",
-    "arrays_first",
-    "axes_before",
-    "batched_indices",
-    "build",
-    "check_range",
-    "embedding",
-    "embedding_backward",
-    "getitem",
-    "has_flags",
-    "nonzero",
-    "open_flags",
-    "parse",
-    "pick",
-    "place",
-    "scale_gradient",
+    "ARRAY", "along_batch", "arrays_first", "axes_before", "batched_indices", "build", "check_range", "embedding",
+    "embedding_backward", "getitem", "has_flags", "nonzero", "open_flags", "parse", "pick", "place", "scale_gradient",
     "scatter_add",
-]
+]  # fmt: skip

@@ -58,7 +58,8 @@ def _divided(np: Any, a: Any, b: Any) -> tuple[Any, Any]:
     a, b = [wide(v) if hasattr(v, "dtype") else v for v in (a, b)]
     rest = np.fmod(a, b)
     below = np.logical_and(rest != 0, (rest < 0) != (b < 0))
-    quotient = np.where(b == 0, np.divide(a, b), np.rint(np.divide(a - rest, b)) - below)
+    by_zero = np.logical_and(rest != rest, b == 0)
+    quotient = np.where(by_zero, np.divide(a, b), np.rint(np.divide(a - rest, b)) - below)
     return quotient.astype(dtype, copy=False), np.where(below, rest + b, rest).astype(dtype, copy=False)
 
 

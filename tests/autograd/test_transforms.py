@@ -269,6 +269,17 @@ def test_an_outer_weight_is_recorded(name):
     close(gg * w, g)
 
 
+def test_results_without_a_tangent_are_tensors():
+    x = gf.tensor(X)
+
+    def f(v):
+        return (gf.argmax(v).double() * (v > 0).double() * gf.max(v, 0).indices.double() * v).sum()
+
+    primal, tangent = func.jvp(f, (x,), (gf.tensor(V),))
+    close(primal, f(x))
+    close(tangent, (func.grad(f)(x).numpy() * V).sum())
+
+
 def test_detach_cuts_every_level():
     x = gf.tensor(X)
     close(func.grad(lambda v: func.vmap(lambda r: r.detach() * r)(v).sum())(x), X)

@@ -73,6 +73,7 @@ REFUSED = {
     r"\[linspace\] bounds must be numbers, got 'a'": lambda: gf.linspace("a", 1, 2),
     r"\[zeros\] sizes must not be negative, got \(-1,\)": lambda: gf.zeros(-1),
     r"\[eye\] sizes must not be negative": lambda: gf.eye(-1),
+    r"\[rand\] sizes must not be negative, got \(3, -1\)": lambda: gf.nn.Linear(-1, 3),
     r"\[full\] fill_value must be a number, got a tensor \(2,\)": lambda: gf.full((1,), gf.ones(2)),
     r"\[full\] fill_value must be a number, got \(1\+2j\)": lambda: gf.full((1,), 1 + 2j),
     r"\[full\] cannot convert float NaN to integer": lambda: gf.full((1,), math.nan, dtype=gf.int32),
@@ -125,7 +126,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("message", REFUSED)
 def test_refusals(message):
-    with pytest.raises((ValueError, TypeError, RuntimeError, OverflowError), match=message):
+    with pytest.raises((ValueError, TypeError, IndexError, RuntimeError, OverflowError), match=message):
         REFUSED[message]()
 
 
@@ -199,3 +200,22 @@ def test_changes_in_place_are_noticed_by_a_backward_pass():
     kept.exp_()
     with pytest.raises(RuntimeError, match="changed in place"):
         y.backward()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_changes_in_place_round_as_results_do(name, dtype):
+    pytest.importorskip("ml_dtypes")
+    x = gf.linspace(-2, 3, 50, dtype=dtype)
+    for other in (0.3, gf.tensor(0.3, dtype=gf.float64)):
+        assert getattr(x.clone(), f"{name}_")(other).tolist() == getattr(x, name)(other).tolist()
+
+
+def test_lists_of_different_kinds_have_the_dtype_that_holds_all():
+    for dtype, data, expected in (
+        (gf.float32, [[gf.tensor(1), 2.5], [True, 3]], [[1, 2.5], [1, 3]]),
+        (gf.float64, [[1, 2.5], [np.float64(2.5), np.int8(1)]], [[1, 2.5], [2.5, 1]]),
+        (gf.int64, [gf.tensor(7, dtype=gf.int8), 300], [7, 300]),
+    ):
+        x = gf.tensor(data)
+        assert x.dtype == dtype and x.tolist() == expected

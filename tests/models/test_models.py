@@ -74,6 +74,35 @@ def test_logits(build: Callable[[], gf.nn.Module], images: tuple[int, ...]) -> N
     assert np.allclose(model(x[:1]).detach().numpy(), once[:1].detach().numpy(), atol=1e-4)
 
 
+def test_vit_by_hand() -> None:
+    gf.manual_seed(0)
+    model = models.VisionTransformer(4, 2, 3, 1, dim=8, depth=1, heads=2, mlp_dim=16).eval()
+    for p in model.parameters():
+        gf.nn.init.normal_(p)
+    x = gf.randn(2, 1, 4, 4)
+    patches = x.reshape(2, 2, 2, 2, 2).transpose(2, 3).reshape(2, 4, 4)
+    patches = patches @ model.conv_proj.weight.reshape(8, 4).T + model.conv_proj.bias
+    tokens = gf.cat([model.class_token.expand(2, 1, 8), patches], 1) + model.pos_embedding
+    expected = model.head(model.encoder(tokens)[:, 0])
+    assert np.allclose(model(x).detach().numpy(), expected.detach().numpy(), atol=1e-4)
+
+
+def test_parts() -> None:
+    x, sizes, resnet = gf.zeros(1, 64, 16, 16), [], models.resnet18(stem="cifar")
+    for stage in (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4):
+        x = stage(x)
+        sizes.append(x.shape[-1])
+    assert sizes == [16, 8, 4, 2]
+    fire, x = models.squeezenet.Fire(2, 3, 4), gf.randn(1, 2, 5, 5)
+    first = gf.relu(fire.expand1x1(gf.relu(fire.squeeze(x))))
+    assert np.allclose(fire(x)[:, :4].detach().numpy(), first.detach().numpy())
+    assert [models.mobilenet._scaled(n) for n in (11.2, 8.4, 33.6)] == [16, 8, 32]
+
+
+def test_residual_adds() -> None:
+    assert models.small.Residual(gf.nn.Identity())(gf.ones(2)).tolist() == [2.0, 2.0]
+
+
 @pytest.mark.parametrize("build", [models.lenet, lambda: models.cnn(input_shape=(1, 28, 28)), lambda: models.mlp()])
 def test_learning(build: Callable[[], gf.nn.Module]) -> None:
     gf.manual_seed(0)

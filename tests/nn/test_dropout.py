@@ -23,6 +23,7 @@ def test_channels_are_dropped_whole_and_the_mean_is_kept(name: str, shape: tuple
     n = 1 if (name, len(shape)) in (("dropout1d", 2), ("dropout3d", 4)) else 2
     rows = y.reshape(int(np.prod(shape[:n])), -1)
     assert (rows == rows[:, :1]).all()
+    assert n == 1 or (y != y[:, :1]).any()
     assert np.array_equal(np.unique(rows), np.float32([0, 1 / 0.7]))
     assert abs((rows[:, 0] == 0).mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / len(rows))
 

@@ -150,7 +150,9 @@ def test_copies_of_parametrized_modules_are_independent():
     twin.load_state_dict(older.state_dict())
     np.testing.assert_allclose(twin(x).tolist(), older(x).tolist(), rtol=1e-5)
     for message, call in {
-        "has no parameter or buffer 'nothing'": lambda: utils.parametrize.register_parametrization(m, "nothing", nn.ReLU()),
+        "has no parameter or buffer 'nothing'": lambda: utils.parametrize.register_parametrization(
+            m, "nothing", nn.ReLU()
+        ),
         "would change from": lambda: utils.parametrize.register_parametrization(m, "weight", nn.Flatten(0)),
         "is not parametrized": lambda: utils.parametrize.remove_parametrizations(m, "weight"),
     }.items():

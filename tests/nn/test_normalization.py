@@ -9,6 +9,7 @@ import pytest
 from kernels.harness import DEVICES, randoms
 
 import gradflow as gf
+from gradflow.autograd.value import TransformError
 from gradflow.backend import get_backend
 from gradflow.backend.cuda.launcher import forget_plans
 from gradflow.backend.cuda.launchers import norm
@@ -161,6 +162,13 @@ def test_without_running_statistics_the_batchs_are_used_always(device: str) -> N
     assert layer.state_dict() == {}
 
 
+def test_running_statistics_are_not_updated_under_vmap() -> None:
+    for layer in (gf.nn.BatchNorm1d(3), gf.nn.InstanceNorm1d(3, track_running_stats=True)):
+        with pytest.raises(TransformError, match="in training mode under vmap"):
+            gf.func.vmap(layer)(gf.ones(2, 4, 3, 5))
+        assert gf.func.vmap(layer.eval())(gf.ones(2, 4, 3, 5)).shape == (2, 4, 3, 5)
+
+
 def test_a_layer_is_reset() -> None:
     for layer in (gf.nn.BatchNorm1d(3), gf.nn.InstanceNorm1d(3, affine=True, track_running_stats=True)):
         start = {k: v.numpy().copy() for k, v in layer.state_dict().items()}
@@ -219,8 +227,10 @@ def test_a_relu_after_batch_norm_is_done_by_it(training: bool, device: str) -> N
 def test_an_infinite_value_leaves_other_channels_alone() -> None:
     x = randoms((4, 3, 2, 2)).copy()
     x[1, 1, 0, 0] = np.inf
-    y = F.batch_norm(gf.tensor(x), None, None, training=True).numpy()
+    mean, var = gf.zeros(3), gf.ones(3)
+    y = F.batch_norm(gf.tensor(x), mean, var, training=True).numpy()
     assert np.isnan(y[:, 1]).all() and np.isfinite(y[:, [0, 2]]).all()
+    assert np.isinf(mean.numpy()).tolist() == [False, True, False] and not np.isnan(mean.numpy()).any()
 
 
 def test_batch_norm_activation_is_none_or_relu() -> None:

@@ -83,3 +83,16 @@ def test_results_have_the_layout_of_the_images(last: bool) -> None:
     x = gf.tensor(np.ascontiguousarray(IMAGES.transpose(0, 2, 3, 1))).permute(0, 3, 1, 2) if last else gf.tensor(IMAGES)
     for y in (F.avg_pool2d(x, 2), F.max_pool2d(x, 2)):
         assert y.permute(0, 2, 3, 1).numpy().flags.c_contiguous == last
+
+
+def test_large_windows_have_one_winner() -> None:
+    x = gf.arange(400.0).reshape(1, 1, 20, 20).requires_grad_()
+    y, place = F.max_pool2d(x, 20, return_indices=True)
+    y.sum().backward()
+    assert (place.item(), x.grad.argmax().item(), x.grad.sum().item()) == (399, 399, 1.0)
+
+
+def test_half_precision_cotangents_of_one_winner_are_added_in_float32() -> None:
+    x = gf.tensor([[0, 0, 9, 0, 0]], dtype=gf.float16, requires_grad=True)
+    F.max_pool1d(x, 3, 1).backward(gf.tensor([[1, 1, 2048]], dtype=gf.float16))  # 2048 + 1 is 2048 in float16
+    assert x.grad.tolist() == [[0, 0, 2050, 0, 0]]

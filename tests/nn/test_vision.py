@@ -192,3 +192,15 @@ def test_half_precision_gradients_of_weights_are_summed_in_float32() -> None:
     w = gf.zeros(1, 1, 1, 1, dtype=gf.float16, requires_grad=True)
     F.conv2d(x, w).sum().backward()
     assert w.grad.item() == 0.0
+
+
+def test_half_precision_copies_are_summed_in_float32() -> None:
+    columns = gf.ones(1, 3, 5, dtype=gf.float16)
+    columns[:, 0] = 2048  # 2048 + 1 is 2048 in float16
+    assert F.fold(columns, (1, 3), (1, 3), padding=(0, 2)).tolist() == [[[[2050.0] * 3]]]
+
+
+def test_half_precision_grids_are_read_in_float32() -> None:
+    x, grid = gf.arange(999.0).reshape(1, 1, 1, 999), gf.linspace(-0.9, 0.9, 18).reshape(1, 1, 9, 2).half()
+    found, expected = F.grid_sample(x.half(), grid), F.grid_sample(x, grid.float()).half()
+    assert found.dtype == gf.float16 and found.tolist() == expected.tolist()

@@ -146,7 +146,7 @@ def test_bits_are_of_integers_or_booleans():
 
 
 @pytest.mark.parametrize("run, message", [
-    (lambda: gf.tensor([1], dtype=gf.int8) + 300, r"\[add\] .*300 out of bounds for int8 \(operands: \(1,\) int8, 300\)"),
+    (lambda: gf.tensor([1], dtype=gf.int8) + 300, r"\[add\] .*300 out of bounds .* \(operands: \(1,\) int8, 300\)"),
     (lambda: gf.exp(None), r"\[exp\] expected arrays, tensors or Python numbers, got None"),
     (lambda: gf.ones(2) * np.array([1j, 2]), r"\[multiply\] expected booleans, integers, or floats .* got complex128"),
     (lambda: gf.logit(gf.ones(2), 0.7), r"\[logit\] eps must be between 0 and 0.5, got 0.7"),
@@ -168,6 +168,8 @@ def test_the_gradients_of_softmax_are_computed_in_float32(device):
         y = function(x, 1)
         (found,) = gf.autograd.grad(y, x, g)
         y, c = [v.detach().cpu().numpy().astype("f8") for v in (y, g)]
-        p = y if function is gf.softmax else np.exp(y)
-        expected = p * (c - (c * p).sum(1, keepdims=True)) if function is gf.softmax else c - p * c.sum(1, keepdims=True)
+        if function is gf.softmax:
+            expected = y * (c - (c * y).sum(1, keepdims=True))
+        else:
+            expected = c - np.exp(y) * c.sum(1, keepdims=True)
         np.testing.assert_allclose(found.cpu().numpy(), expected, rtol=1e-3, atol=1e-5)

@@ -4,6 +4,7 @@ with kernels as without them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -141,11 +142,9 @@ def test_numpy_does_not_warn_of_overflow(case: Case) -> None:
     for dtype, size in (("f8", 1e300), ("f4", 1e38)):
         with np.errstate(over="ignore"):
             xs = tensors([(size * x).astype(dtype) for x in case.inputs], requires_grad=True)
-        try:
+        with suppress(ValueError):  # that a matrix is not finite, or probabilities are larger than 1
             out = floating(case.call(*xs, *tensors(rounded(case.constants, np.dtype(dtype)))))
             gradients(project(out), xs)
-        except (np.linalg.LinAlgError, ValueError) as error:
-            assert str(error).startswith("["), error
 
 
 @every_case

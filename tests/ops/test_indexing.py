@@ -73,7 +73,16 @@ def test_indices_of_wrong_kinds_are_named_with_the_cure():
         x.masked_fill(x, 1.0)
     with pytest.raises(ValueError, match=r"\[masked_fill\] 1000 does not fit into uint8"):
         gf.ones(2, dtype=gf.uint8).masked_fill(gf.tensor([True, False]), 1000)
+    for op, line in {
+        "select": lambda: x.select(0, 1.5), "narrow": lambda: x.narrow(0, 0.5, 1), "gather": lambda: x.gather(0, [[0]]),
+        "cat": lambda: gf.cat([x, 1.0]), "stack": lambda: gf.stack([x, [1.0]]), "split": lambda: x.split(2.0),
+        "unsqueeze": lambda: x.unsqueeze("a"), "embedding": lambda: F.embedding([0], x),
+        "select_scatter": lambda: x.select_scatter(x[0], 0, 1.5), "tril_indices": lambda: gf.tril_indices(3.5, 3),
+    }.items():  # fmt: skip
+        with pytest.raises(TypeError, match=rf"\[{op}\]"):
+            line()
     for line in (
+        lambda: x.index_put((True,), x[0]), lambda: x.index_put((gf.tensor(True),), x[0]),
         lambda: x.gather(0, gf.tensor([[0]]), sparse_grad=True), lambda: x.view(gf.int32),
         lambda: x.scatter_reduce(0, gf.tensor([[0]]), x, "prod"), lambda: F.embedding(gf.tensor([0]), x, sparse=True),
         lambda: x.scatter(0, gf.tensor([[0]]), x, reduce="multiply"),
@@ -84,7 +93,12 @@ def test_indices_of_wrong_kinds_are_named_with_the_cure():
 
 def test_an_index_on_another_device_is_named():
     x = gf.ones(3, 2, device="emulated")
-    for line in (lambda i: x[i], lambda i: gf.gather(x, 0, i[:, None]), lambda i: gf.take(x, i)):
+    for line in (
+        lambda i: x[i],
+        lambda i: x.__setitem__(i, 1.0),
+        lambda i: gf.gather(x, 0, i[:, None]),
+        lambda i: gf.take(x, i),
+    ):
         with pytest.raises(gf.DeviceError, match=r'is on cpu.*move .* with \.to\("emulated"\)'):
             line(gf.tensor([0, 1, 1], device="cpu"))
     assert x[gf.tensor([True, False, True], device="cpu")].shape == (2, 2)
@@ -106,7 +120,16 @@ def test_what_decides_shapes_cannot_be_mapped_over():
 @pytest.mark.parametrize("device", DEVICES)
 def test_single_bools_make_an_axis(device):
     x = gf.arange(6, device=device).reshape(2, 3)
-    for index in (True, False, np.True_, (slice(None), True), (..., False), (True, None, 1), (True, [0, 1])):
+    for index in (
+        True,
+        False,
+        np.True_,
+        (slice(None), True),
+        (..., False),
+        (True, None, 1),
+        (True, [0, 1]),
+        (True, ..., False),
+    ):
         assert np.array_equal(x[index].numpy(), x.numpy()[index])
     assert x[gf.tensor(True, device=device)].shape == (1, 2, 3)
     x[True] = 7
@@ -123,6 +146,7 @@ def test_assignment_takes_all_kinds_of_values(device):
     x[1:, 0] = gf.tensor([3, 4], device=device)
     x[x == 0] = 5.5
     x[[2, 2], [1, 1]] = np.float32(8)
+    x[2, 0] = gf.tensor([[4.0]], device=device)
     assert x.tolist() == [[1, 2], [3, 5.5], [4, 8]]
     mask = gf.tensor([True, False, True], device=device)
     x[mask] = gf.tensor([[9.0, 9.0], [7.0, 7.0]], device=device)
@@ -142,6 +166,11 @@ def test_assignment_to_a_leaf_is_noticed_by_the_graph():
     with pytest.raises(GraphError, match="changed in place"):
         y.backward()
     assert x.requires_grad and x.tolist() == [2, 2, 2]
+    saved = gf.ones(2, 3)
+    y = (gf.ones(2, 3, requires_grad=True) * saved).sum()
+    saved.t_()
+    with pytest.raises(GraphError, match="changed in place"):
+        y.backward()
 
 
 def test_views_are_written_through():
@@ -155,11 +184,36 @@ def test_views_are_written_through():
         gf.ones(2, requires_grad=True).unsqueeze_(0)
 
 
+def test_sums_are_taken_in_the_order_of_the_index():
+    rng = np.random.default_rng(0)
+    index, source = rng.integers(-3, 3, 500), rng.standard_normal((2, 500, 5)).astype("f4")
+    expected = np.zeros((2, 3, 5), "f4")
+    np.add.at(expected, (slice(None), index), source)
+    found = gf.zeros(2, 3, 5).index_put((gf.tensor([[0], [1]]), gf.tensor(index)), gf.tensor(source), accumulate=True)
+    assert found.numpy().tobytes() == expected.tobytes()
+    found = gf.zeros(2, 3, 5).index_add(1, gf.tensor(index % 3), gf.tensor(source))
+    assert found.numpy().tobytes() == expected.tobytes()
+
+
+def test_what_a_maximum_leaves_out_gets_no_gradient():
+    x, src = gf.tensor([2.0], requires_grad=True), gf.tensor([1.0, 2.0], requires_grad=True)
+    index = gf.tensor([0, 0])
+    for include, shares in ((False, ([0], [0, 1])), (True, ([0.5], [0, 0.5]))):
+        y = x.scatter_reduce(0, index, src, "amax", include_self=include)
+        assert tuple([g.tolist() for g in gf.autograd.grad(y.sum(), [x, src])]) == shares
+
+
 def test_a_sum_of_half_floats_is_taken_in_float32():
     x, i = gf.zeros(1, dtype=gf.float16), gf.zeros(5000, dtype=gf.int64)
     ones = gf.ones(5000, dtype=gf.float16)
     for y in (x.scatter_add(0, i, ones), x.index_add(0, i, ones), x.index_put((i,), ones, accumulate=True)):
         assert y.tolist() == [5000]
+
+
+def test_a_row_of_padding_may_be_counted_from_the_end():
+    w, i = gf.ones(3, 2), gf.tensor([0, 2])
+    _, tangent = gf.func.jvp(lambda w: F.embedding(i, w, padding_idx=-1), (w,), (w,))
+    assert tangent.tolist() == [[1, 1], [0, 0]]
 
 
 def test_max_norm_changes_the_rows_that_are_used():

@@ -30,6 +30,20 @@ def test_uniforms_are_the_top_bits_of_philox():
     np.testing.assert_array_equal(drawn, (halves >> 8) * np.float32(2.0**-24))
 
 
+@pytest.mark.parametrize("count", [50_003, 100_000])
+def test_many_numbers_are_made_in_parts(count):
+    generator, pairs = gf.Generator(5), -(-count // 2)
+    generator.seek((5, 2))
+    words = np.random.Philox(key=5, counter=2).random_raw(2 * pairs)
+    u, v = ((words >> 11) * 2.0**-53).reshape(2, pairs)
+    radius, angle = np.sqrt(-2.0 * np.log1p(-u)), 2.0 * np.pi * v
+    expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+    np.testing.assert_allclose(gf.randn(count, dtype=gf.float64, generator=generator).numpy(), expected, rtol=1e-12)
+    for dtype, numbers in ((gf.float32, (words.view("u4") >> 8) * 2.0**-24), (gf.float64, (words >> 11) * 2.0**-53)):
+        generator.seek((5, 2))
+        np.testing.assert_array_equal(gf.rand(count, dtype=dtype, generator=generator).numpy(), numbers[:count])
+
+
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_stream_is_sought_and_repeated(name):
     draw, generator = DRAWS[name], gf.Generator(3)

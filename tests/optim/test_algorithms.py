@@ -132,6 +132,16 @@ def test_rprop_does_not_move_by_nan() -> None:
 def test_muon_takes_matrices_only() -> None:
     with pytest.raises(ValueError, match=r"\[Muon\] optimises matrices only, got a parameter \(3,\)"):
         gf.optim.Muon([gf.ones(3, requires_grad=True)])
+    optimiser = gf.optim.Muon([gf.ones(3, 2, requires_grad=True)])
+    with pytest.raises(ValueError, match="matrices only"):
+        optimiser.add_param_group({"params": [gf.ones(3, requires_grad=True)]})
+    assert len(optimiser.param_groups) == 1
+
+
+def test_muon_squares_no_gradients_in_float16() -> None:
+    start, gradients = np.zeros((2, 2)), [[[300.0, 0.0], [100.0, 200.0]]]
+    found, wide = [run(lambda ps: gf.optim.Muon(ps, lr=1.0), start, gradients, t) for t in (gf.float16, gf.float64)]
+    np.testing.assert_allclose(found, wide, rtol=1e-2, atol=1e-3)
 
 
 def test_lbfgs_needs_a_closure_and_one_group() -> None:

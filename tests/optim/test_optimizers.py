@@ -104,7 +104,7 @@ def test_state_of_a_scalar_is_a_scalar_in_the_state_dict() -> None:
     optimiser.step()
     saved = optimiser.state_dict()
     assert saved["state"][0]["exp_avg"].shape == ()
-    optimiser.load_state_dict(saved)
+    optimiser.load_state_dict({**saved, "state": {"0": saved["state"][0]}})  # as JSON has keys
     optimiser.step()
     assert optimiser.state[w]["step"] == 2
 
@@ -161,6 +161,14 @@ def test_empty_parameters_and_parameters_without_gradients_stay(cls: Any) -> Non
     assert params[2] not in optimiser.state
 
 
+def test_gradients_with_a_history_are_set_to_zero() -> None:
+    w = gf.ones(2, requires_grad=True)
+    (w**3).sum().backward(create_graph=True)
+    held = w.grad
+    gf.optim.SGD([w]).zero_grad(set_to_none=False)
+    assert w.grad.tolist() == [0.0, 0.0] and not w.grad.requires_grad and held.requires_grad
+
+
 def test_load_state_dict_changes_nothing_unless_all_fits() -> None:
     w, optimiser = run(gf.optim.Adam, lr=0.1)
     before = optimiser.state_dict()
@@ -192,3 +200,29 @@ def test_a_gradient_of_another_shape_is_refused(cls: Any) -> None:
         with pytest.raises(ValueError, match=rf"\[optim\] .grad of a parameter \(2, 3\) must be .*, got {found}"):
             cls([w]).step(lambda: 1.0)
     assert w.tolist() == [[1.0] * 3] * 2
+
+
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.RMSprop])
+def test_a_step_is_seen_by_graphs_made_before(cls: Any) -> None:
+    w = gf.ones(2, requires_grad=True)
+    y = (w * w).sum()
+    w.grad = gf.ones(2)
+    cls([w]).step()
+    with pytest.raises(gf.autograd.GraphError, match="changed in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize("cls", [gf.optim.SGD, gf.optim.LBFGS])
+def test_a_closure_records_under_no_grad(cls: Any) -> None:
+    w = gf.ones(2, requires_grad=True)
+    optimiser = cls([w], lr=0.1)
+
+    def closure() -> Any:
+        optimiser.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    with gf.no_grad():
+        assert float(optimiser.step(closure)) == 2.0
+    assert w.tolist()[0] < 0.9

@@ -86,7 +86,9 @@ def test_averages_are_taken_where_the_model_is(given: Any) -> None:
 
 
 def test_batch_norms_statistics_are_means_over_the_batches() -> None:
-    model = net().eval()
+    model = net()
+    model(gf.ones(4, 1, 6, 6))  # statistics to forget
+    model.eval()
     model[3].train()
     batches = [gf.randn(4, 1, 6, 6) * (i + 1) for i in range(3)]
     update_bn([(b, None) for b in batches], model)

@@ -242,7 +242,8 @@ def test_in_place(name):
 
 
 WITH_OPERANDS = {
-    "div_floor": lambda t, x, y: x.div_(y, rounding_mode="floor"), "copy_now": lambda t, x, y: x.copy_(y, non_blocking=True),
+    "div_floor": lambda t, x, y: x.div_(y, rounding_mode="floor"),
+    "copy_now": lambda t, x, y: x.copy_(y, non_blocking=True),
     "add": lambda t, x, y: x.add_(y, alpha=2), "sub": lambda t, x, y: x.sub_(y, alpha=0.5),
     "mul": lambda t, x, y: x.mul_(y), "div": lambda t, x, y: x.div_(y), "pow": lambda t, x, y: x.pow_(2),
     "ipow": lambda t, x, y: x.__ipow__(2), "clamp": lambda t, x, y: x.clamp_(-0.5, 0.5),

@@ -25,7 +25,7 @@ WITH_NUMBERS: dict[str, Callable[..., Any]] = {
     "operators": lambda t, x: (x + 1, 1 - x, x * 2, 3 / x, x**2, 2.5 * x, x > 0, x == 1, -x, abs(x)),
     "whole": lambda t, x: (x // 2, x % 3, 7 // (x * x + 1), 7 % (x * x + 1), t.fmod(x, 2), t.remainder(x, -2.5)),
     "powers": lambda t, x: [x**p for p in (0, 1, 2, 3, 0.5, 1.5, -1.5)] + [2**x, 1.5**x],
-    "powers of 0": lambda t, x: (x**0, x**0.0, 0.0**x),
+    "powers of 0 and -1": lambda t, x: (x**0, x**0.0, 0.0**x, (x * 0 - 1) ** (x * 0 - 3)),
     "negative power": lambda t, x: x**-2,
     "true power": lambda t, x: x**True,
     "bits": lambda t, x: (x & 1, x | 2, x ^ 3, ~x, x << 1, x >> 1, 1 << (x & 3), 5 & x, 5 | x, 5 ^ x),
@@ -52,8 +52,8 @@ WITH_NUMBERS: dict[str, Callable[..., Any]] = {
     "logic": lambda t, x: (t.logical_and(x, x > 1), t.logical_or(x, x > 1), x.logical_xor(x > 1), x.logical_not()),
     "copysign number": lambda t, x: (t.copysign(x, -1), t.copysign(x, -0.0), x.copysign(2.0)),
     "xlogy number": lambda t, x: (t.xlogy(x, 2), t.xlogy(0, x), t.xlogy(0.5, x)),
-    "isclose": lambda t, x: (t.isclose(x, x + 1e-6), t.isclose(x, x, equal_nan=True), t.isclose(x, x * 2, 0.5, 0.1),
-        t.isclose(x + 1, x + 2, 0.0, 1.0)),
+    "isclose": lambda t, x: (t.isclose(x, x + 1e-6), t.isclose(x, x, equal_nan=True), t.isclose(x, x * 2, 0.5, 0.1)),
+    "isclose by 1": lambda t, x: t.isclose(x + 1, x + 2, 0.0, 1.0),
 }
 INFINITE = "special64 special32 special big"
 # Where PyTorch is left alone. Its NaN has sign 0; its trigamma is inaccurate, and garbage at poles; its slope of

@@ -71,6 +71,7 @@ def test_starts_and_refusals() -> None:
     for _ in range(2):
         w = layer.weight.detach().numpy()
         assert not w[3].any() and abs(w.std() - 1) < 0.05
+        layer.weight.detach().fill_(5.0)
         layer.reset_parameters()
     refused(lambda nn: nn.Embedding(3, 2, padding_idx=3))
     refused(lambda nn: nn.Embedding(3, 2, padding_idx=-4))

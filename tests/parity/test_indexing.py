@@ -42,7 +42,8 @@ INDICES = {
     False),
     "true and slice": lambda t: (True, slice(1, 2)), "ellipsis true": lambda t: (..., True),
     "true and list": lambda t: (True, [0, 2]), "list of tensors": lambda t: [L(t, 0), L(t, 2)],
-    "tuple in tuple": lambda t: ((0, 2), slice(1)), "range": lambda t: list(range(2)),
+    "tuple in tuple": lambda t: ((0, 2), slice(1)), "range": lambda t: range(2),
+    "listed range": lambda t: list(range(2)),
 }  # fmt: skip
 NUMPYS = {
     "uint8": "PyTorch still takes it for a mask, with a warning; here it is refused",

@@ -354,3 +354,32 @@ def test_registration_is_checked():
         return found
 
     assert run(gf) == run(torch)
+
+
+@pytest.mark.filterwarnings("ignore:.*ackward hooks")
+def test_rare_uses_of_modules():
+    def run(t, x):
+        nn = t.nn
+        m = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        m.set_submodule("1", nn.Tanh())
+        p = nn.Parameter(t.ones(2))
+        p.grad = t.ones(2)
+
+        class Named(nn.Module):
+            def forward(self, x):
+                return {"y": 2 * x}
+
+        watched = Named()
+        watched.register_full_backward_hook(lambda module, given, taken: (given[0] * 3,))
+        y = watched(x)["y"]
+        names = list(reversed(nn.ParameterDict({"a": p, "b": p})))
+        found = (type(m[1]).__name__, copy.deepcopy(p).grad is None, names == ["b", "a"], p.grad is None)
+        vector, row = nn.functional.linear(x, x[0]), nn.functional.linear(x[0], x[1], x[0, 0])
+        return m[0](input=x).shape, nn.Flatten(0)(input=x), y, vector, row, t.tensor([bool(f) for f in found])
+
+    same(run, np.array([[1.0, 2.0], [3.0, 5.0]], "f4"))
+
+
+@pytest.mark.parametrize("bias", [(3,), (5, 2, 4), ()])
+def test_biases_that_do_not_fit(bias):
+    same(lambda t, x: t.nn.functional.linear(x, t.ones(4, 3), t.ones(bias)), np.ones((2, 3), "f4"))

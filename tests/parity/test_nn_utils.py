@@ -9,7 +9,6 @@ from parity.test_modules import filled, small
 
 import gradflow as gf
 
-
 # -- initialisation ----------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +206,8 @@ def test_parametrizations(kind):
     def words(t):
         m = t.nn.utils.parametrizations.weight_norm(t.nn.Linear(3, 2))
         plain = t.nn.utils.parametrize.remove_parametrizations(copy.deepcopy(m), "weight")
-        return sorted(m.state_dict()), repr(m), repr(plain), sorted(plain.state_dict()), [n for n, _ in m.named_modules()]
+        names = [n for n, _ in m.named_modules()]
+        return sorted(m.state_dict()), repr(m), repr(plain), sorted(plain.state_dict()), names
 
     same(run, floats(4, 3))
     assert words(gf) == words(torch)

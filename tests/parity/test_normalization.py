@@ -13,8 +13,8 @@ import gradflow as gf
 
 SHAPES = {1: (4, 3, 5), 2: (4, 3, 2, 4), 3: (2, 3, 2, 2, 3)}
 OPTIONS: list[dict[str, Any]] = [
-    {}, {"affine": False}, {"momentum": 0.4, "eps": 1e-2}, {"momentum": None}, {"track_running_stats": False},
-    {"bias": False}, {"affine": True, "track_running_stats": True},
+    {}, {"affine": False}, {"momentum": 0.4, "eps": 1e-2}, {"momentum": None, "track_running_stats": True},
+    {"track_running_stats": False}, {"bias": False}, {"affine": True, "track_running_stats": True},
 ]  # fmt: skip
 
 

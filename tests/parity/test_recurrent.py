@@ -155,6 +155,7 @@ def test_dropout_between_layers() -> None:
         gf.nn.LSTM(2, 3, dropout=0.5)
     layer, x = gf.nn.GRU(F, 50, 2, dropout=0.5), gf.randn(L, N, F)
     assert not np.allclose(layer(x)[0].detach().numpy(), layer(x)[0].detach().numpy())
+    assert gf.nn.GRU(F, 5, 2, dropout=1.0)(x)[0].detach().numpy().any()  # not after the last layer
     layer.eval()
     assert np.array_equal(layer(x)[0].detach().numpy(), layer(x)[0].detach().numpy())
 

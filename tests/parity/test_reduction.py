@@ -94,6 +94,7 @@ CALLS: dict[str, Any] = {
     "twice": lambda t, x: t.sum(x, (0, 0)),
     "fractional dim": lambda t, x: t.sum(x, 0.5),
     "no dim": lambda t, x: t.max(x, keepdim=True),
+    "NumPy's integers": lambda t, x: (*x.max(np.int64(0)), *t.min(x, np.int32(-1)), x.sum(np.int64(0))),
 }  # fmt: skip
 
 
@@ -144,5 +145,8 @@ def test_second_derivatives(name: str, x: np.ndarray) -> None:
 def test_large_sums_are_as_exact() -> None:
     x = np.random.default_rng(0).standard_normal((3, 10_000)).astype("f2") + np.float16(1)
     same(lambda t, x: (x.sum(1), x.mean(1), x.var(1), x.norm(dim=1), x.cumsum(1)[:, ::500]), x, grad=False)
+    first = np.ascontiguousarray(x.T)
+    same(lambda t, x: x.sum(0), first, grad=False)
+    same(lambda t, x: (x.mean(0), x.nanmean(0), x.var(0), x.std(0)), first * np.float16(100), grad=False)
     same(lambda t, x: (x.prod(1), x.logsumexp(1)), (x / 4 + 0.75).astype("f4"), rtol=1e-3)
     same(lambda t, x: t.norm(x), SPECIAL)

@@ -60,6 +60,7 @@ LINES = {
     "repeat_interleave many": lambda t, x: t.repeat_interleave(
         x, t.arange(x.shape[0]) if x.ndim else t.tensor([2]), dim=0
     ),
+    "repeat_interleave alone": lambda t, x: t.repeat_interleave(t.tensor([2, 0, 3])),
     "repeat_interleave flat": lambda t, x: t.repeat_interleave(x, t.tensor([2])),
     "repeat_interleave wrong": lambda t, x: t.repeat_interleave(x, t.tensor([2, 1, 1]), dim=-1),
     "flip": lambda t, x: [t.flip(x, (0,)), x.flip(-1), t.flip(x, dims=()) if x.ndim else x],
@@ -81,6 +82,7 @@ LINES = {
     "diagflat": lambda t, x: [t.diagflat(x), x.diagflat(-1)],
     "split": lambda t, x: [*t.split(x, 2), *x.split(1, -1)],
     "split sizes": lambda t, x: t.split(x, [1, x.shape[0] - 1]),
+    "split tensor": lambda t, x: t.split(x, t.tensor(2)),
     "split wrong": lambda t, x: [*t.split(x, [1, 7])],
     "split zero": lambda t, x: [*t.split(x, 0)],
     "chunk": lambda t, x: [*t.chunk(x, 2), *x.chunk(3, -1), *x.chunk(1)],
@@ -104,6 +106,8 @@ LINES = {
     "narrow": lambda t, x: [t.narrow(x, 0, 0, 1), x.narrow(-1, -1, 1), x.narrow(-1, x.shape[-1], 0)],
     "narrow wrong": lambda t, x: t.narrow(x, 0, 1, 9),
     "select": lambda t, x: [t.select(x, 0, 0), x.select(-1, -1)],
+    "select odd": lambda t, x: [t.select(x, 0, t.tensor(0))],
+    "select float": lambda t, x: t.select(x, 0, 0.5),
     "select wrong": lambda t, x: t.select(x, 0, 9),
     "pad": lambda t, x: [t.nn.functional.pad(x, (1, 2)), t.nn.functional.pad(x, (0, 1), "constant", -1)],
     "pad two": lambda t, x: [t.nn.functional.pad(x, (1, 2, 0, 3), value=2.0), t.nn.functional.pad(x, (-1, 2, 1, -1))],
@@ -181,6 +185,8 @@ def test_what_needs_no_input():
         same(lambda t, x, s=shapes: t.tensor(list(t.broadcast_shapes(*s))), np.zeros(()))
     for args in [(3, 4), (3, 4, 1), (2, 5, -1), (0, 3), (3, 3, 9), (3, 2, -4)]:
         same(lambda t, x, a=args: [t.tril_indices(*a), t.triu_indices(*a, dtype=t.int32)], np.zeros(()))
+    for args in [(-1, 4), (2, -1), (3.5, 3)]:
+        same(lambda t, x, a=args: t.tril_indices(*a), np.zeros(()))
     same(lambda t, x: t.cartesian_prod(x), floats(3))
     same(lambda t, x: t.meshgrid(x, indexing="xy"), floats(3))
     same(lambda t, x: t.cat([]), floats(3))

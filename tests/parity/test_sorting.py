@@ -107,6 +107,11 @@ def test_quantiles_refused(q: Any) -> None:
     same(lambda t, x: t.quantile(x, t.tensor(q, dtype=x.dtype) if isinstance(q, list) else q), floats(3))
 
 
+def test_median_of_infinities() -> None:
+    for x in ([-INF, -INF, 1.0, 2.0, -INF], [INF, 1.0, INF], [NAN, -INF, 1.0, -INF], [NAN, NAN, INF]):
+        same(lambda t, x: (x.median(), x.nanmedian()), np.array(x))
+
+
 def test_gradient_of_a_quantile_by_its_place() -> None:
     same(lambda t, x, q: t.quantile(x, q.abs().clamp(0, 1), 0), floats(5, 3), np.array([0.3, 0.6]))
 
@@ -155,6 +160,7 @@ def test_bincount(kind: str) -> None:
 
 @pytest.mark.parametrize("x", [floats(3, 5), floats(6), floats(3, 4, dtype="f4"), floats(2, 0), floats(1, 4), floats()])
 def test_covariances(x: np.ndarray) -> None:
+    same(lambda t, x: (t.cov(x.long()), t.quantile(x.reshape(-1), np.float64(0.5))), x)
     n = x.shape[-1] if x.ndim else 1
     f, a = np.arange(n) % 3, np.linspace(0.5, 1.0, n).astype(x.dtype)
     same(lambda t, x: t.cov(x), x, second=True)

@@ -243,9 +243,10 @@ def _packed_projection(op: str, query: Any, key: Any, value: Any, weight: Any, b
         raise ValueError(f"[{op}] key {tuple(key.shape)} and value {tuple(value.shape)} must have one shape")
     if query is key and key is value:
         return list(split(linear(query, weight, bias), e, -1))
-    weights = split(weight, e)
-    biases = (None,) * 3 if bias is None else split(bias, e)
-    return [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases, strict=True)]
+    operands, sizes = ([query, key], (e, 2 * e)) if key is value else ([query, key, value], (e, e, e))
+    biases = (None,) * len(sizes) if bias is None else split(bias, sizes)
+    found = [linear(x, w, b) for x, w, b in zip(operands, split(weight, sizes), biases, strict=True)]
+    return [found[0], *split(found[1], e, -1)] if key is value else found
 
 
 def _mask(op: str, attn_mask: Any, padding: Any, sizes: tuple[int, int, int, int], q: Any) -> Any:

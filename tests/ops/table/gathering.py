@@ -57,7 +57,7 @@ CASES = [
         ref=lambda g, i: added(np.zeros((2, 4)), i, g)),
     case("put_along-middle", lambda g, i: P.put_along(g, i, axis=1, n=5), (2, 2, 2), c=NAMED.reshape(2, 2, 2) - 5,
         ref=lambda g, i: scattered(np.zeros((2, 5, 2)), i, g, np.add)),
-    assigned("slice", (4, 3), (2, 1), lambda: slice(1, 3), ((1, 3, None),)),
+    assigned("slice", (4, 3), (3,), lambda: slice(1, 3), ((1, 3, None),)),
     assigned("element", (4, 3), (), lambda i: i, (ARRAY,), ROWS[:2]),
     assigned("rows", (4, 3), (2, 3), lambda i: i, (ARRAY,), ROWS[:2]),
     assigned("inside", (2, 4, 2), (3, 2), lambda i: (slice(None), i), (FULL, ARRAY), np.array([0, 3, 1])),
