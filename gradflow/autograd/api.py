@@ -49,7 +49,7 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
         )
     if gradient.dtype != y.dtype:
         gradient = BIND.astype(gradient, dtype=y.dtype)
-    return y, gradient if create_graph else gradient.inner
+    return y, gradient if create_graph or gradient.level is not MAIN else gradient.inner
 
 
 def _roots(op: str, tensors: Tensors, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:
@@ -61,7 +61,8 @@ def _roots(op: str, tensors: Tensors, gradients: Any, create_graph: bool) -> lis
 
 
 def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+    one = value is None or hasattr(value, "dtype") or isinstance(value, (int, float))
+    return [value] if one else list(value)
 
 
 def backward(
@@ -73,6 +74,9 @@ def backward(
 ) -> None:
     """Add the sum of the gradients of `tensors` to the `.grad` of the leaves they were computed from."""
     roots = _roots("backward", tensors, grad_tensors, create_graph)
+    for _, g in roots:
+        if isinstance(g, Value) and g.level is not MAIN:
+            raise TransformError(f"[backward] .grad cannot hold a value inside {g.level.name}; use gf.autograd.grad there")
     chosen = None if inputs is None else _as_list(inputs)
     for x in chosen or ():
         _check_input("backward", x)

@@ -217,7 +217,7 @@ def run_backward(
     walk = Pass(create_graph, targets, needed)
     was = MODE.cutoff
     if level is MAIN:
-        MODE.cutoff = MODE.base if create_graph else max(MODE.cutoff, MODE.depth)
+        MODE.cutoff = MODE.base if create_graph else max(MODE.cutoff, MAIN.depth)
     try:
         for y, g in roots:
             if walk.wants(_edge(y)):

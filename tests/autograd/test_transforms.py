@@ -280,6 +280,28 @@ def test_results_without_a_tangent_are_tensors():
     close(tangent, (func.grad(f)(x).numpy() * V).sum())
 
 
+def test_a_backward_pass_of_the_tape_inside_a_transform():
+    x = leaf(X)
+    y = x * x * x
+
+    def pull(v):
+        return gf.autograd.grad(y, x, v, retain_graph=True)[0]
+
+    rows = func.vmap(pull)(gf.eye(3, dtype=gf.float64))
+    close(rows, np.diag(3 * X * X))
+    close(func.jvp(pull, (gf.tensor(V),), (gf.tensor(X),))[1], 3 * X**3)
+    close(func.grad(lambda v: pull(v).sum())(gf.tensor(V)), 3 * X * X)
+    with pytest.raises(gf.autograd.TransformError, match=r"\[backward\] .grad cannot hold a value inside vmap"):
+        func.vmap(lambda v: y.backward(v, retain_graph=True) or v)(gf.eye(3, dtype=gf.float64))
+    assert x.grad is None
+
+
+def test_inputs_may_be_any_iterable():
+    x = leaf(X)
+    (g,) = gf.autograd.grad((x * x).sum(), (v for v in [x]))
+    close(g, 2 * X)
+
+
 def test_detach_cuts_every_level():
     x = gf.tensor(X)
     close(func.grad(lambda v: func.vmap(lambda r: r.detach() * r)(v).sum())(x), X)

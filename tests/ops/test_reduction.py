@@ -110,6 +110,10 @@ def test_numpys_words() -> None:
     assert X.quantile(0.5, axis=1, keepdims=True).shape == (2, 1)
 
 
+def test_nanmean_of_16_bits_does_not_overflow() -> None:
+    assert gf.nanmean(gf.full((1000,), 100.0, dtype=gf.float16)).item() == 100.0
+
+
 def test_third_derivative_of_a_product_with_zeros() -> None:
     """x y z at 0: all derivatives but the third mixed ones are 0."""
     found = gf.func.jacfwd(gf.func.jacrev(gf.func.grad(gf.prod)))(gf.zeros(3, dtype=gf.float64)).numpy()

@@ -147,6 +147,6 @@ def test_large_sums_are_as_exact() -> None:
     same(lambda t, x: (x.sum(1), x.mean(1), x.var(1), x.norm(dim=1), x.cumsum(1)[:, ::500]), x, grad=False)
     first = np.ascontiguousarray(x.T)
     same(lambda t, x: x.sum(0), first, grad=False)
-    same(lambda t, x: (x.mean(0), x.nanmean(0), x.var(0), x.std(0)), first * np.float16(100), grad=False)
+    same(lambda t, x: (x.mean(0), x.var(0), x.std(0)), first * np.float16(100), grad=False)
     same(lambda t, x: (x.prod(1), x.logsumexp(1)), (x / 4 + 0.75).astype("f4"), rtol=1e-3)
     same(lambda t, x: t.norm(x), SPECIAL)

@@ -110,6 +110,7 @@ def test_quantiles_refused(q: Any) -> None:
 def test_median_of_infinities() -> None:
     for x in ([-INF, -INF, 1.0, 2.0, -INF], [INF, 1.0, INF], [NAN, -INF, 1.0, -INF], [NAN, NAN, INF]):
         same(lambda t, x: (x.median(), x.nanmedian()), np.array(x))
+    same(lambda t, x: tuple(x.median(0)), np.array([1.0, NAN, 2.0, NAN]))  # the first NaN's place
 
 
 def test_gradient_of_a_quantile_by_its_place() -> None:
