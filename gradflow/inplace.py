@@ -58,7 +58,7 @@ class InPlace:
         """Check that this tensor may be changed and `value` may go into it; write(array, raw value); stamp."""
         _check_target(self, op)
         raw = _check_source(value, op)
-        array = self.inner
+        array = self.below
         backend = raw_of(op, [a for a in (array, raw) if hasattr(a, "dtype")]).backend
         repeated = array.size and any([s == 0 and n > 1 for s, n in zip(array.strides, array.shape, strict=True)])
         if repeated or (backend.array_type is np.ndarray and not array.flags.writeable):
@@ -162,8 +162,8 @@ class InPlace:
             F.reshape(self.detach(), shape)[index] = value
             return
         spec, arrays = parse(self, index, "setitem")
-        raws = [a.inner if isinstance(a, Value) else a for a in arrays]
-        raw_of("setitem", [self.inner, *raws])
+        raws = [a.below if isinstance(a, Value) else a for a in arrays]
+        raw_of("setitem", [self.below, *raws])
         place = build(spec, tuple(raws)) if raws else (*build(spec, ()), ...)  # a single element is an array too
         if isinstance(value, (list, tuple)):
             try:
@@ -192,7 +192,7 @@ class InPlace:
                 f"[data] expected {tuple(self.shape)} {self.dtype}, got {tuple(value.shape)} {value.dtype}"
             )
         stamp(self.version)  # whoever saved the old memory must not take the new for it
-        self.inner, self.version = value.inner, value.version
+        self.below, self.version = value.below, value.version
         stamp(self.version)
 
 
@@ -231,7 +231,7 @@ def _check_source(value: Any, op: str) -> Any:
             f"[{op}] a value that requires grad cannot be written in place, as its history would be lost; detach() it, "
             "or build the result with where() or cat()"
         )
-    return value.inner
+    return value.below
 
 
 def _scaled(op: str, other: Any, alpha: float) -> Any:

@@ -95,7 +95,7 @@ class Tensor(Methods, InPlace, Value):
             raise TransformError(f"[asarray] NumPy would lose what a value inside {self.level.name} depends on")
         if self.tracked:
             raise RuntimeError("[asarray] NumPy would lose the history of a tensor that requires grad; detach() it")
-        array = self.inner
+        array = self.below
         if not isinstance(array, np.ndarray):
             raise TypeError(f"[asarray] the tensor is on {self.device}; copy it to the host with .numpy()")
         return np.array(array, dtype=dtype, copy=copy)
@@ -112,7 +112,7 @@ class Tensor(Methods, InPlace, Value):
 
     def detach(self) -> Tensor:
         """The same memory without history, at any level: changes in place are seen by both."""
-        inner = self.inner.detach() if isinstance(self.inner, Value) else self.inner  # type: ignore[attr-defined]
+        inner = self.below.detach() if isinstance(self.below, Value) else self.below  # type: ignore[attr-defined]
         return make(inner, self.level, version=self.version)  # type: ignore[no-any-return]
 
     def detach_(self) -> Tensor:
@@ -208,15 +208,15 @@ class Tensor(Methods, InPlace, Value):
                 f"[deepcopy] only leaves can be copied, and this is a result of {self.grad_fn}; detach()"
             )
         twin = self.__copy__()
-        twin.inner, twin.version = self.inner.copy(), [0]
-        twin.grad = None if self.grad is None else make(self.grad.inner.copy(), self.level)
+        twin.below, twin.version = self.below.copy(), [0]
+        twin.grad = None if self.grad is None else make(self.grad.below.copy(), self.level)
         memo[id(self)] = twin
         return twin
 
     def __copy__(self) -> Tensor:
         """Another tensor with the same memory and history, and a gradient and hooks of its own."""
         twin = object.__new__(type(self))
-        twin.inner, twin.level, twin.edge, twin.tracked = self.inner, self.level, self.edge, self.tracked
+        twin.below, twin.level, twin.edge, twin.tracked = self.below, self.level, self.edge, self.tracked
         twin.grad, twin.hooks, twin.aux, twin.version = self.grad, None, self.aux, self.version
         return twin
 

@@ -33,7 +33,7 @@ def copy(place: Place, size: int) -> tuple[Callable[[], Any], Callable[[], Any]]
         source, target = place.lib.ones(size), place.lib.zeros(size)
     if place.library == "torch":
         return lambda: target.copy_(source), lambda: probe(place, target.copy_(source))
-    a, b = source.inner, target.inner
+    a, b = source.below, target.below
 
     def call() -> None:
         b[...] = a

@@ -78,7 +78,7 @@ class GradScaler:
         for g in grads:
             backend = backend_under(g)
             with guarded(backend):
-                array = g.inner
+                array = g.below
                 array *= inverse
                 fine = backend.module.isfinite(array).all()
                 bad[backend] = bad[backend] | ~fine if backend in bad else ~fine

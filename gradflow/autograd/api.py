@@ -35,7 +35,7 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
                 f"[{op}] of a tensor of shape {tuple(y.shape)} needs a gradient of that shape; or reduce it to a scalar"
             )
         with guarded(backend):
-            ones = backend.module.ones_like(y.inner)
+            ones = backend.module.ones_like(y.below)
         return y, make(ones, MAIN) if create_graph else ones
     elif not isinstance(gradient, Value):
         array = gradient if isinstance(gradient, backend.array_type) else backend.from_host(np.asarray(gradient))
@@ -49,7 +49,7 @@ def root_of(op: str, y: Any, gradient: Any, create_graph: bool) -> tuple[Any, An
         )
     if gradient.dtype != y.dtype:
         gradient = BIND.astype(gradient, dtype=y.dtype)
-    return y, gradient if create_graph or gradient.level is not MAIN else gradient.inner
+    return y, gradient if create_graph or gradient.level is not MAIN else gradient.below
 
 
 def _roots(op: str, tensors: Tensors, gradients: Any, create_graph: bool) -> list[tuple[Any, Any]]:
@@ -76,7 +76,9 @@ def backward(
     roots = _roots("backward", tensors, grad_tensors, create_graph)
     for _, g in roots:
         if isinstance(g, Value) and g.level is not MAIN:
-            raise TransformError(f"[backward] .grad cannot hold a value inside {g.level.name}; use gf.autograd.grad there")
+            raise TransformError(
+                f"[backward] .grad cannot hold a value inside {g.level.name}; use gf.autograd.grad there"
+            )
     chosen = None if inputs is None else _as_list(inputs)
     for x in chosen or ():
         _check_input("backward", x)
@@ -109,7 +111,7 @@ def grad(
     grads = []
     for i, (x, g) in enumerate(zip(chosen, found, strict=True)):
         if g is None and materialize_grads:
-            g = BIND.zeros_like(x.inner)
+            g = BIND.zeros_like(x.below)
         if g is None and not allow_unused:
             raise GraphError(
                 f"[grad] input {i} {tuple(x.shape)} was not used to compute the outputs; pass allow_unused=True to get "

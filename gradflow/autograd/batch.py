@@ -16,7 +16,7 @@ Static = dict[str, Any]
 
 
 class BatchLevel(Level):
-    """Values whose `inner` has one axis more than they show."""
+    """Values whose `below` has one axis more than they show."""
 
     name = "vmap"
     hides_axis = True
@@ -28,7 +28,7 @@ class BatchLevel(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], static: Static) -> Any:
         self.check(prim)
         flags = [isinstance(a, Value) and a.level is self for a in args]
-        values = [a.inner if f else a for a, f in zip(args, flags, strict=True)]
+        values = [a.below if f else a for a, f in zip(args, flags, strict=True)]
         rule = prim.batch or loop
         out = rule(prim, self, values, flags, static)
         if type(out) is tuple or type(out) is list:

@@ -161,7 +161,7 @@ class Pass:
                 )
             if result.dtype != given.dtype:
                 result = BIND.astype(result, dtype=given.dtype)
-            g = result.inner if not self.relink and result.level is MAIN and not result.tracked else result
+            g = result.below if not self.relink and result.level is MAIN and not result.tracked else result
         return g
 
 
@@ -259,7 +259,7 @@ def _deposit(leaf: Value, g: Any, create_graph: bool) -> None:
         if leaf.grad is None:
             leaf.grad = make(g.copy(order="K"), leaf.level)
         elif leaf.grad.tracked:  # a gradient with a history of its own: left as it is for those who hold it
-            leaf.grad = make(leaf.grad.inner + g, leaf.level)
+            leaf.grad = make(leaf.grad.below + g, leaf.level)
         else:
-            leaf.grad.inner += g
+            leaf.grad.below += g
             stamp(leaf.grad.version)

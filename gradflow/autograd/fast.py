@@ -57,9 +57,9 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         x: Any
         y: Any
         if isinstance(a, Value):
-            x = a.inner
+            x = a.below
             if isinstance(b, Value):
-                y = b.inner
+                y = b.below
                 if a.level is not main or b.level is not main or type(x) is not ndarray or type(y) is not ndarray:
                     return bind(prim, (a, b), _NO_STATIC)
                 dtype = x.dtype
@@ -74,7 +74,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         else:
             if not isinstance(b, Value) or b.level is not main or (type(a) is not float and type(a) is not int):
                 return bind(prim, (a, b), _NO_STATIC)
-            x, y = a, b.inner
+            x, y = a, b.below
             if type(y) is not ndarray:
                 return bind(prim, (a, b), _NO_STATIC)
             dtype, which = y.dtype, (2 if b.tracked else 0)
@@ -87,7 +87,7 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         if type(out) is not ndarray:
             out = asarray(out)
         t = new(Tensor)
-        t.inner = out
+        t.below = out
         t.level = main
         t.grad = t.hooks = t.aux = None
         t.version = [0]
@@ -160,7 +160,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
     def call(x: Any, /) -> Any:
         if not isinstance(x, Value) or x.level is not main:
             return bind(prim, (x,), _NO_STATIC)
-        array = x.inner
+        array = x.below
         if type(array) is not ndarray or not plain:
             return bind(prim, (x,), _NO_STATIC)
         dtype = array.dtype
@@ -170,7 +170,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         if type(out) is not ndarray:
             out = asarray(out)
         t = new(Tensor)
-        t.inner = out
+        t.below = out
         t.level = main
         t.grad = t.hooks = t.aux = None
         t.version = [0]

@@ -23,7 +23,7 @@ class DualLevel(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
         self.check(prim)
         mine = [isinstance(a, Value) and a.level is self for a in args]
-        primals = tuple([a.inner if m else a for a, m in zip(args, mine, strict=True)])
+        primals = tuple([a.below if m else a for a, m in zip(args, mine, strict=True)])
         tangents = [a.aux if m else None for a, m in zip(args, mine, strict=True)]
         if prim.formula is not None and any(t is not None for t in tangents):
             return prim.formula(BIND, *args, **static)

@@ -45,7 +45,7 @@ def _within(level: Level) -> Iterator[None]:
 def _below(value: Any) -> Any:
     """A transform's argument as what lies below its level: raw, where nothing records it."""
     if isinstance(value, Value):
-        return value.inner if value.level is MAIN and not (value.tracked and MODE.cutoff < 0) else value
+        return value.below if value.level is MAIN and not (value.tracked and MODE.cutoff < 0) else value
     return value
 
 
@@ -74,7 +74,7 @@ def _leaf(name: str, value: Any, tape: Tape) -> Any:
 
 def _lower(value: Any, level: Level) -> Any:
     """An output seen from below a level."""
-    return value.inner if isinstance(value, Value) and value.level is level else value
+    return value.below if isinstance(value, Value) and value.level is level else value
 
 
 def vjp(func: Function, *primals: Tree, has_aux: bool = False) -> Any:
@@ -108,7 +108,7 @@ def _vjp(name: str, func: Function, primals: tuple[Tree, ...], has_aux: bool) ->
             if isinstance(o, Value) and o.level is tape and o.tracked:
                 roots.append((o, _below(g)))
         grads = run_backward(roots, inputs, retain_graph=True) if roots else [None] * len(inputs)
-        filled = [BIND.zeros_like(x.inner) if g is None else g for g, x in zip(grads, inputs, strict=True)]
+        filled = [BIND.zeros_like(x.below) if g is None else g for g, x in zip(grads, inputs, strict=True)]
         found = [_shown(g) for g in owned(filled, given)]
         return tuple(unflatten(structure, found))
 
@@ -284,7 +284,7 @@ def _move_out(out: Any, dim: Any, level: BatchLevel, bases: list[Any]) -> Any:
         if mapped:
             raise ValueError("[vmap] out_dims is None for an output that was mapped over")
         return _shown(out, bases)
-    below = out.inner if mapped else BIND.broadcast_to(_below(out), shape=(level.size, *out.shape))
+    below = out.below if mapped else BIND.broadcast_to(_below(out), shape=(level.size, *out.shape))
     rank = len(below.shape)
     if not -rank <= dim < rank:
         raise ValueError(f"[vmap] out_dims says axis {dim} of an output with {rank} axes")

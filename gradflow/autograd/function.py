@@ -185,7 +185,7 @@ class Call(Primitive):
                 )
         self.note(ins, outs)
         self.outputs = [(o.shape, o.dtype) for o in outs]
-        raw = [o.inner for o in outs]
+        raw = [o.below for o in outs]
         return tuple(raw) if isinstance(out, (tuple, list)) else raw[0]
 
     def note(self, ins: list[Any], outs: list[Any]) -> None:
@@ -352,7 +352,7 @@ def _stacked(saved: list[list[tuple[str, Any]]], level: BatchLevel) -> list[tupl
     for column in zip(*saved, strict=True):
         kind, what = column[0]
         if kind == "const":
-            what = make(stack([v.inner if v.level is MAIN else v for _, v in column]), level)
+            what = make(stack([v.below if v.level is MAIN else v for _, v in column]), level)
         columns.append((kind, what))
     return columns
 
@@ -374,4 +374,4 @@ def plain(value: Any, call: Call, i: int) -> Any:
         return None
     if not isinstance(value, Value):
         raise TypeError(f"[{call.name}] gradients must be tensors or None, got {type(value).__name__} for argument {i}")
-    return value.inner if value.level is MAIN and not value.tracked else value
+    return value.below if value.level is MAIN and not value.tracked else value

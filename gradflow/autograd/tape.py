@@ -126,7 +126,7 @@ class Tape(Level):
             if isinstance(a, Value):
                 if a.level is self:
                     track = track or a.tracked
-                    a = a.inner
+                    a = a.below
                 if type(a) is not np.ndarray:
                     host = False
                     if isinstance(a, Value):

@@ -62,7 +62,7 @@ class Level:
 class Value:
     """An array at some level, without operators: `Tensor` adds those.
 
-    inner           what lies below: a raw array, or a Value of a lower level (vmap: with a hidden leading axis)
+    below           what lies below it: a raw array, or a Value of a lower level (vmap: with a hidden leading axis)
     level           the Level it belongs to
     edge            where it comes from: None for a leaf, a Node for its first output, (Node, i) for a further one
     tracked         whether the tape at `level` records what is done with it: `requires_grad` to users
@@ -72,9 +72,9 @@ class Value:
     aux             forward mode: the tangent
     """
 
-    __slots__ = ("__weakref__", "aux", "edge", "grad", "hooks", "inner", "level", "tracked", "version")
+    __slots__ = ("__weakref__", "aux", "below", "below", "edge", "grad", "hooks", "level", "tracked", "version")
 
-    inner: Any
+    below: Any
     level: Level
     edge: Node | tuple[Node, int] | None
     tracked: bool
@@ -85,12 +85,12 @@ class Value:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        shape = self.inner.shape
+        shape = self.below.shape
         return shape[1:] if self.level.hides_axis else shape
 
     @property
     def dtype(self) -> np.dtype:
-        return self.inner.dtype
+        return self.below.dtype
 
     @property
     def ndim(self) -> int:
@@ -120,7 +120,7 @@ def make(inner: Any, level: Level, edge: Any = None, requires_grad: bool = False
     """A new value at `level`, of the class users see."""
     cls = _classes[0]
     value = new(cls)
-    value.inner = inner
+    value.below = inner
     value.level = level
     value.edge = edge
     value.tracked = requires_grad or edge is not None
@@ -134,14 +134,14 @@ def depends(value: Any) -> bool:
     while isinstance(value, Value):
         if value.tracked or value.aux is not None:
             return True
-        value = value.inner
+        value = value.below
     return False
 
 
 def unwrap(value: Any) -> Array:
     """The raw array under every level (vmap's hidden axes included)."""
     while isinstance(value, Value):
-        value = value.inner
+        value = value.below
     return value
 
 
@@ -150,7 +150,7 @@ def is_mapped(value: Any) -> bool:
     while isinstance(value, Value):
         if value.level.hides_axis:
             return True
-        value = value.inner
+        value = value.below
     return False
 
 

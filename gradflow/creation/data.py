@@ -136,7 +136,7 @@ def asarray(
     if copy:
         return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
     found: Any = as_tensor(obj, dtype, device)
-    shared = found is obj or (isinstance(obj, np.ndarray) and found.inner is obj)
+    shared = found is obj or (isinstance(obj, np.ndarray) and found.below is obj)
     if copy is False and not shared:
         raise ValueError(
             "[asarray] cannot share the memory: it is not a tensor or array, or the dtype or device differs"

@@ -13,7 +13,7 @@ class LinalgMethods:
     __slots__ = ()
 
     matmul, mm, bmm, mv, dot, vdot = L.matmul, L.mm, L.bmm, L.mv, L.dot, L.vdot
-    outer, ger, kron, cross, trace = L.outer, L.ger, L.kron, L.cross, L.trace
+    inner, outer, ger, kron, cross, trace = L.inner, L.outer, L.ger, L.kron, L.cross, L.trace
     addmm, addmv, addr, baddbmm, addbmm = L.addmm, L.addmv, L.addr, L.baddbmm, L.addbmm
     det, slogdet, logdet, inverse, pinverse = M.det, M.slogdet, M.logdet, C.inverse, C.pinverse
     cholesky, cholesky_solve, qr, svd = C.cholesky, M.cholesky_solve, C.qr, C.svd

@@ -24,7 +24,7 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     def change(self: Any, *args: Any, **options: Any) -> Any:
         if self.level is not MAIN or self.tracked:
             raise RuntimeError(f"[{name}] works on tensors that do not require grad; write x = x.{name[:-1]}(...)")
-        self.inner = unwrap(function(self.detach(), *args, **options))
+        self.below = unwrap(function(self.detach(), *args, **options))
         stamp(self.version)
         return self
 
@@ -76,7 +76,7 @@ class ShapeMethods:
         if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list)) and not hasattr(shape[0], "__index__"):
             raise NotImplementedError(f"[view] the bytes cannot be seen as {as_dtype(shape[0])}; convert with to()")
         out = S.reshape(self, *shape)
-        if self.level is MAIN and self.size_ and not np.may_share_memory(out.inner, self.inner):
+        if self.level is MAIN and self.size_ and not np.may_share_memory(out.below, self.below):
             raise RuntimeError(f"[view] the memory of x {tuple(self.shape)} does not allow it; use reshape()")
         return out
 

@@ -276,7 +276,7 @@ class Module(StateMethods):
             for held in (value, value.grad):
                 if held is not None:
                     stamp(held.version)
-                    held.inner, held.version = moved(held.inner, backend, kind if which(held.dtype) else None), [0]
+                    held.below, held.version = moved(held.below, backend, kind if which(held.dtype) else None), [0]
                     stamp(held.version)
         return self
 

@@ -21,7 +21,7 @@ class Parameter(Tensor):
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         source = empty(0) if data is None else as_tensor(data)
         self = object.__new__(cls)
-        self.inner, self.level, self.edge, self.tracked = source.inner, MAIN, None, requires_grad
+        self.below, self.level, self.edge, self.tracked = source.below, MAIN, None, requires_grad
         self.grad = self.hooks = self.aux = None
         self.version = source.version
         return self

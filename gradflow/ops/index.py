@@ -379,8 +379,9 @@ def nonzero(mask: Any, op: str) -> tuple[Any, ...]:
         raise TransformError(
             f"[{op}] a mask that vmap maps over selects a different number of elements per example; use where()"
         )
-    with guarded(backend_under(mask)):
-        return unwrap(mask).nonzero()  # type: ignore[no-any-return]
+    backend = backend_under(mask)
+    with guarded(backend):
+        return tuple([backend.as_array(places) for places in unwrap(mask).nonzero()])
 
 
 __all__ = [

@@ -27,7 +27,7 @@ def _unfused(prim: Any, level: Any, values: list[Any], flags: list[bool], static
     args = [make(v, level) if f else v for v, f in zip(values, flags, strict=True)]
     outs = prim.formula(BIND, *args, **static)
     mine = [isinstance(o, Value) and o.level is level for o in outs]
-    return tuple([spread(o.inner if m else o, m, level.size) for o, m in zip(outs, mine, strict=True)])
+    return tuple([spread(o.below if m else o, m, level.size) for o, m in zip(outs, mine, strict=True)])
 
 
 # -- batch normalisation -----------------------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def draw(
     key = (generator or default_generator).key(words(math.prod(full)))
     value = make(getattr(raw_over(get_backend(device)), name)(shape=full, key=key, **static), MAIN)
     for level in levels:
-        value = make(value.inner if value.level is MAIN else value, level)
+        value = make(value.below if value.level is MAIN else value, level)
     return value
 
 

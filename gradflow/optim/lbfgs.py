@@ -57,13 +57,13 @@ class LBFGS(Optimizer):
 
     def _write(self, vectors: Any) -> None:
         for p, v in zip(self._params(), vectors, strict=True):
-            p.inner[...] = v
+            p.below[...] = v
             stamp(p.version)
 
     def _move(self, t: float, d: Any) -> None:
         start, moved = 0, []
         for p in self._params():
-            moved.append(p.inner + (d[start : start + p.size_] * t).reshape(p.shape))
+            moved.append(p.below + (d[start : start + p.size_] * t).reshape(p.shape))
             start += p.size_
         self._write(moved)
 
@@ -155,7 +155,7 @@ class LBFGS(Optimizer):
             return found
 
         if group["line_search_fn"] is not None:
-            start = [p.inner.copy() for p in self._params()]
+            start = [p.below.copy() for p in self._params()]
             most = group["max_eval"] - evaluations
             loss, g, t, used = strong_wolfe(evaluate, t, d, _largest(np, d), loss, g, slope, most)
             self._move(t, d)
@@ -181,7 +181,7 @@ class LBFGS(Optimizer):
             return value
         if not value.shape:
             return float(value)
-        return tensor(_on_host(value), dtype=p.dtype, device=p.device).inner
+        return tensor(_on_host(value), dtype=p.dtype, device=p.device).below
 
 
 def _largest(np: Any, x: Any) -> float:

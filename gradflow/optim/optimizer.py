@@ -137,7 +137,7 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                w, g, state = p.inner, gradient(p), self.state[p]
+                w, g, state = p.below, gradient(p), self.state[p]
                 backend = backend_of(w)
                 if not w.ndim:  # NumPy's operators make scalars of 0-d arrays
                     w, g = w.reshape(1), g.reshape(1)
@@ -228,10 +228,10 @@ class Optimizer:
             return tensor(_on_host(value), device=p.device)
         if tuple(value.shape) != tuple(p.shape):
             raise ValueError(f"[optim] the saved {name} is {tuple(value.shape)}, its parameter {tuple(p.shape)}")
-        array, backend = tensor(_on_host(value), device=p.device).inner, backend_under(p)
+        array, backend = tensor(_on_host(value), device=p.device).below, backend_under(p)
         with guarded(backend):
-            dtype = p.inner.dtype if is_floating(array.dtype) else array.dtype
-            out = backend.module.empty_like(p.inner.reshape(p.shape or (1,)), dtype=dtype)
+            dtype = p.below.dtype if is_floating(array.dtype) else array.dtype
+            out = backend.module.empty_like(p.below.reshape(p.shape or (1,)), dtype=dtype)
             out[...] = array.reshape(out.shape).astype(dtype, copy=False)
         return out
 
@@ -257,7 +257,7 @@ def gradient(p: Any) -> Array:
         raise ValueError(f"[optim] .grad of a parameter {tuple(p.shape)} must be a tensor of its shape, got {found}")
     if backend_under(g) is not backend_under(p):
         raise RuntimeError(f"[optim] a parameter is on {p.device}, its gradient on {g.device}")
-    return g.inner
+    return g.below
 
 
 def _copied(value: Any) -> Any:

@@ -48,10 +48,10 @@ def test_new_tensors_are_like_the_old(name, fake_cuda):
 @pytest.mark.parametrize("dtype", [None, gf.float64])
 @pytest.mark.parametrize("device", [None, "cuda:0", "cpu"])
 def test_copies_of_device_arrays_are_made_where_they_are_wanted(fake_cuda, device, dtype):
-    array = gf.ones(2, device="cuda:1").inner
+    array = gf.ones(2, device="cuda:1").below
     x = gf.tensor(array, device=device, dtype=dtype)
     assert str(x.device) == (device or "cuda:1") and x.dtype == (dtype or gf.float32)
-    assert x.tolist() == [1.0, 1.0] and x.inner is not array
+    assert x.tolist() == [1.0, 1.0] and x.below is not array
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "float128", "U3", "object"])

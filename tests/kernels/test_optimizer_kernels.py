@@ -321,8 +321,8 @@ def test_memory_orders_may_differ(device: str) -> None:
         gf.tensor(channels_last(values), device=device),
         gf.tensor(flat, device=device)[1:].reshape(shape).detach(),
     ]
-    assert weights[1].inner.strides == channels_last(values).strides
-    assert backend.address(weights[2].inner) % 16 == 4  # type: ignore[attr-defined]
+    assert weights[1].below.strides == channels_last(values).strides
+    assert backend.address(weights[2].below) % 16 == 4  # type: ignore[attr-defined]
     plain = [gf.tensor(values, requires_grad=True) for _ in weights]
     weights = [w.requires_grad_() for w in weights]
     ours, reference = gf.optim.Adam(weights, lr=0.1), gf.optim.Adam(plain, lr=0.1)

@@ -86,3 +86,20 @@ def refused(make: Callable[[Any], Any], *arrays: Any, call: Callable[..., Any] |
         except (ValueError, TypeError, RuntimeError, IndexError, AssertionError, NotImplementedError):
             continue
         raise AssertionError(f"{t.__name__} returned {y}")
+
+
+def same_training(modules: Any, xs: Any, labels: Any, lr: float) -> None:
+    """Assert that classifiers of both libraries with the same weights stay the same under SGD: losses and weights."""
+    losses = []
+    for t, module in zip((gf, torch), modules, strict=True):
+        optimiser, found = t.optim.SGD(module.parameters(), lr=lr, momentum=0.9), []
+        for x, y in zip(xs, labels, strict=True):
+            optimiser.zero_grad()
+            loss = t.nn.functional.cross_entropy(module(t.from_numpy(x)), t.from_numpy(y))
+            loss.backward()
+            optimiser.step()
+            found.append(loss.item())
+        losses.append(found)
+    assert np.allclose(*losses, rtol=1e-9, atol=0)
+    for a, b in zip(*[m.state_dict().values() for m in modules], strict=True):
+        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-10)

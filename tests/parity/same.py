@@ -9,7 +9,7 @@ def test_functions(name, x):
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,32 @@ def _rounding(b: np.ndarray, tolerance: float) -> float:
     """What may get lost in sums of numbers as large as those in b."""
     finite = np.abs(b[np.isfinite(b)].astype("f8"))
     return float(finite.max(initial=0.0)) * tolerance / 20
+
+
+def same_each(inputs: list[Any], run: Callable[..., Any], without: str = "", plain: str = "", **options: Any) -> None:
+    """`same` of each of the parametrised inputs, in one test; the report names those that differ.
+
+    without    inputs left out; plain: inputs whose gradients are not compared
+    """
+    wrong = []
+    for p in inputs:
+        if p.id in without.split():
+            continue
+        try:
+            same(run, *p.values, **{"grad": p.id not in plain.split(), **options})
+        except AssertionError as error:
+            wrong.append(f"{p.id}: {error}")
+    assert not wrong, "\n".join(wrong)
+
+
+def every(names: Iterable[str], inputs: list[Any], left_out: Mapping[str, str]) -> list[Any]:
+    """Every name with every input, but for those that are left out."""
+    return [
+        pytest.param(name, *given.values, id=f"{name}-{given.id}")
+        for name in names
+        for given in inputs
+        if given.id not in left_out.get(name, "").split()
+    ]
 
 
 def _ours(array: Any) -> Any:

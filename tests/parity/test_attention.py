@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.modules import pair, refused, same_module
+from parity.modules import pair, refused, same_module, same_training
 from parity.same import floats, same, torch
 
 import gradflow as gf
@@ -232,20 +232,7 @@ def test_25_steps_of_a_small_transformer() -> None:
         encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(12), enable_nested_tensor=False)
         return nn.Sequential(nn.Embedding(11, 12, padding_idx=0), encoder, nn.Flatten(), nn.Linear(84, 5))
 
-    losses = []
-    modules = pair(make)
-    for t, module in zip((gf, torch), modules, strict=True):
-        optimiser, found = t.optim.SGD(module.parameters(), lr=0.05, momentum=0.9), []
-        for x, y in zip(words, labels, strict=True):
-            optimiser.zero_grad()
-            loss = t.nn.functional.cross_entropy(module(t.from_numpy(x)), t.from_numpy(y))
-            loss.backward()
-            optimiser.step()
-            found.append(loss.item())
-        losses.append(found)
-    assert np.allclose(*losses, rtol=1e-9, atol=0)
-    for a, b in zip(*[m.state_dict().values() for m in modules], strict=True):
-        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-10)
+    same_training(pair(make), words, labels, 0.05)
 
 
 def test_representations() -> None:

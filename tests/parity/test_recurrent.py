@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.modules import pair, refused, same_module
+from parity.modules import pair, refused, same_module, same_training
 from parity.same import floats, integers, same, torch
 
 import gradflow as gf
@@ -177,16 +177,4 @@ def test_25_steps_of_an_lstm() -> None:
 
         return Net()
 
-    losses, modules = [], pair(make)
-    for t, module in zip((gf, torch), modules, strict=True):
-        optimiser, found = t.optim.SGD(module.parameters(), lr=0.1, momentum=0.9), []
-        for x, y in zip(xs, labels, strict=True):
-            optimiser.zero_grad()
-            loss = t.nn.functional.cross_entropy(module(t.from_numpy(x)), t.from_numpy(y))
-            loss.backward()
-            optimiser.step()
-            found.append(loss.item())
-        losses.append(found)
-    assert np.allclose(*losses, rtol=1e-9, atol=0)
-    for a, b in zip(*[m.state_dict().values() for m in modules], strict=True):
-        assert np.allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-10)
+    same_training(pair(make), xs, labels, 0.1)

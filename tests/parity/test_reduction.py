@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.same import SPECIAL, floats, integers, same, unary
+from parity.same import SPECIAL, floats, integers, same, same_each, unary
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0")
 NAN, INF = math.nan, math.inf
@@ -38,24 +38,7 @@ def test_over_dimensions(name: str, dim: Any) -> None:
         if name == "prod" and (isinstance(dim, tuple) or dim is None):
             continue  # PyTorch's prod takes one dimension
         plain = ODD if name in ("var", "std", "nanmean") else ""
-        each(lambda t, x, keep=keep: getattr(t, name)(x, dim, keepdim=keep), plain=plain)
-
-
-def each(run: Any, without: str = "", plain: str = "", **options: Any) -> None:
-    """`same` of each input; the report names those that differ.
-
-    without    inputs left out; plain: inputs whose gradients are not compared
-    """
-    wrong = []
-    for p in X:
-        (x,) = p.values
-        if p.id in without.split():
-            continue
-        try:
-            same(run, x, **{"grad": p.id not in plain.split(), **options})
-        except AssertionError as error:
-            wrong.append(f"{p.id}: {error}")
-    assert not wrong, "\n".join(wrong)
+        same_each(X, lambda t, x, keep=keep: getattr(t, name)(x, dim, keepdim=keep), plain=plain)
 
 
 CALLS: dict[str, Any] = {
@@ -114,7 +97,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_calls(name: str) -> None:
-    each(CALLS[name], **OPTIONS.get(name, {}))
+    same_each(X, CALLS[name], **OPTIONS.get(name, {}))
 
 
 NORMS = [None, "fro", 2, 1, 0, INF, -INF, 0.5, 3, 1.5, -1, -2.0]
@@ -123,7 +106,7 @@ NORMS = [None, "fro", 2, 1, 0, INF, -INF, 0.5, 3, 1.5, -1, -2.0]
 @pytest.mark.parametrize("p", NORMS, ids=str)
 def test_norm(p: Any) -> None:
     for dim, keep in ((None, False), (0, True), (-1, False), ((0, 1), True)):
-        each(lambda t, x, dim=dim, keep=keep: t.norm(x, p, dim, keep), plain=ODD)
+        same_each(X, lambda t, x, dim=dim, keep=keep: t.norm(x, p, dim, keep), plain=ODD)
 
 
 SMOOTH = [floats(3, 4), np.array([[2.0, 0.0, 3.0, 4.0], [1.0, 0.0, 3.0, 0.0], [0.5, 1.0, 2.0, 2.0]])]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parity.same import floats, integers, same, unary
+from parity.same import floats, integers, same, same_each, unary
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*degrees of freedom is <= 0", "ignore:.*non-contiguous")
 NAN, INF = math.nan, math.inf
@@ -24,20 +24,6 @@ X = [
     ],
 ]  # fmt: skip
 TIED = "ties many int64 int32 int8 uint8 bool long special64 special32 nans"  # which of equal elements is not said
-
-
-def each(run: Any, without: str = "", plain: str = "", **options: Any) -> None:
-    """`same` of each input; the report names those that differ."""
-    wrong = []
-    for p in X:
-        (x,) = p.values
-        if p.id in without.split():
-            continue
-        try:
-            same(run, x, **{"grad": p.id not in plain.split(), **options})
-        except AssertionError as error:
-            wrong.append(f"{p.id}: {error}")
-    assert not wrong, "\n".join(wrong)
 
 
 CALLS: dict[str, Any] = {
@@ -85,7 +71,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_calls(name: str) -> None:
-    each(CALLS[name], **OPTIONS.get(name, {}))
+    same_each(X, CALLS[name], **OPTIONS.get(name, {}))
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "lower", "higher", "midpoint", "nearest"])
@@ -99,7 +85,7 @@ def test_quantiles(name: str, interpolation: str) -> None:
             f(x, q[:1], keepdim=True, **along), f(x, 1, -1, keepdim=True, **along),
         ]  # fmt: skip
 
-    each(run, plain=TIED, without="float16")  # not for 16-bit floats in PyTorch
+    same_each(X, run, plain=TIED, without="float16")  # not for 16-bit floats in PyTorch
 
 
 @pytest.mark.parametrize("q", [-0.1, 1.5, [0.5, 2.0]], ids=str)

@@ -13,7 +13,7 @@ import gradflow as gf
 from gradflow.autograd.primitive import BIND as P
 
 INSIDE = np.array([[-0.8, 0.3, 0.55], [-0.35, 0.75, -0.1]])
-ABOVE = np.array([[1.2, 3.1, 1.7], [2.2, 5.0, 1.4]])
+ABOVE = np.array([[1.3, 3.1, 1.7], [2.2, 5.0, 1.4]])
 DIVISORS = np.array([[-0.83, 0.37, 0.56], [-0.41, 0.77, -0.62]])
 SIGNS = np.array([[0, 1, -1], [2, 0, 0]])
 HALVES = np.array([[0.5, 1.5, -2.5], [2.4, -1.6, 0.0]])
