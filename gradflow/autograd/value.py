@@ -72,7 +72,7 @@ class Value:
     aux             forward mode: the tangent
     """
 
-    __slots__ = ("__weakref__", "aux", "below", "below", "edge", "grad", "hooks", "level", "tracked", "version")
+    __slots__ = ("__weakref__", "aux", "below", "edge", "grad", "hooks", "level", "tracked", "version")
 
     below: Any
     level: Level
