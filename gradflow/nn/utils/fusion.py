@@ -64,4 +64,6 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     return _fused("fuse_linear_bn_eval", linear, bn, False)
 
 
-__all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
+fuse_conv_bn = fuse_conv_bn_eval
+
+__all__ = ["fuse_conv_bn", "fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
