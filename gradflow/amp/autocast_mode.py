@@ -87,6 +87,12 @@ def cast(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return args
 
 
+def widened(*tensors: Any) -> tuple[Any, ...]:
+    """16-bit tensors in float32 where a region is active: the operands of losses, which would overflow."""
+    table = REGIONS.table if casting[0] is not None else None
+    return tuple([_operand(t, float32, table) for t in tensors]) if table else tensors
+
+
 def _operand(a: Any, wanted: np.dtype | None, table: dict[str, np.dtype]) -> Any:
     """One operand in a dtype, by default the region's."""
     dtype = getattr(a, "dtype", None)
@@ -114,10 +120,11 @@ class autocast:
     enabled      False: a region inside another in which nothing is cast
 
     Matrix products and convolutions, and what is made of them (linear, attention, recurrent layers), cast float32 and
-    16-bit operands to dtype, with their biases. exp, log, powers, softmax, cross entropy, batch and layer norm, sums
-    and products of elements cast 16-bit operands to float32. Everything else follows its operands. This holds of
-    primitives: functions composed of several follow from their parts, where PyTorch may say otherwise (a mean is a
-    float32 sum, addmm's sum and an LSTM's state promote, group norm keeps its input's dtype). float64 is never cast.
+    16-bit operands to dtype, with their biases. exp, log, powers, softmax, batch and layer norm, losses, sums and
+    products of elements cast 16-bit operands to float32 (on CPUs too, where PyTorch does so for fewer). Everything else
+    follows its operands. But for losses this holds of primitives: functions composed of several follow from their
+    parts, where PyTorch may say otherwise (a mean is a float32 sum, addmm's sum and an LSTM's state promote, group norm
+    keeps its input's dtype). float64 is never cast.
 
     Casts are recorded, and gradients come in the dtype of what was cast; casts of weights are made once in the
     outermost region, unless cache_enabled is False. Run backward outside of the region (Micikevicius et al., 2018).

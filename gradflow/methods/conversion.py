@@ -19,7 +19,8 @@ def _to(name: str, dtype: Any) -> Any:
     """The method that casts to one dtype."""
 
     def cast(self: Any, memory_format: Any = None) -> Any:
-        return self.to(dtype() if callable(dtype) and not isinstance(dtype, type) else dtype)
+        kind = dtype() if callable(dtype) and not isinstance(dtype, type) else dtype
+        return self.to(kind) if memory_format is None else self.to(kind, memory_format=memory_format)
 
     cast.__name__, cast.__qualname__ = name, f"Tensor.{name}"
     cast.__doc__ = f"The elements as {name if callable(dtype) else np.dtype(dtype).name}."
@@ -117,6 +118,8 @@ class ConversionMethods:
         Takes a device ("cuda:1"), a dtype, or a tensor to be like. Differentiable. Copies to a GPU do not block.
         """
         place, kind = destination("to", target, device, dtype)
+        if memory_format is not None and not isinstance(memory_format, MemoryFormat):
+            raise TypeError(f"[to] memory_format must be one of gf's, as gf.channels_last, got {memory_format!r}")
         out = self
         if kind is not None and kind != self.dtype:
             out = E.astype(out, dtype=kind)

@@ -88,6 +88,27 @@ def test_values_are_those_of_casts_by_hand() -> None:
         assert g.dtype == gf.float32 and np.array_equal(g.numpy(), h.numpy())
 
 
+LOSSES: dict[str, Any] = {
+    "mse_loss": lambda a, b: F.mse_loss(a, b),
+    "kl_div": lambda a, b: F.kl_div(a, b),
+    "huber_loss": lambda a, b: F.huber_loss(a, b, delta=300.0),
+    "gaussian_nll_loss": lambda a, b: F.gaussian_nll_loss(a, b, gf.ones(2, dtype=HALF)),
+    "triplet_margin_loss": lambda a, b: F.triplet_margin_loss(a, b, -b),
+    "cosine_embedding_loss": lambda a, b: F.cosine_embedding_loss(a[None], b[None], gf.tensor([1.0])),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_do_not_overflow(name: str) -> None:
+    a, b = gf.tensor([-300.0, 200.0], dtype=HALF), gf.tensor([300.0, 100.0], dtype=HALF)
+    with region():
+        found = LOSSES[name](a, b)
+    assert found.dtype == gf.float32
+    expected = LOSSES[name](a.float(), b.float()).item()
+    assert np.isfinite(expected)
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_regions_nest_and_end() -> None:
     assert not gf.is_autocast_enabled() and casting[0] is None
     with region() as outer:

@@ -113,10 +113,10 @@ def test_structs_in_structs() -> None:
 
     assert made(nested)(on_device(np.ones(1)), inner=Struct("Inner", {"a": 7, "b": 8})).tolist() == [1 + 7, 8 + 9]
     for inner, message in (
-        (fast_div(3), r"outer.below takes Inner, got a struct FastDiv"),
-        (3, r"outer.below takes a struct Inner, got 3"),
-        (Struct("Inner", {"a": 7}), r"outer.below has the fields \('a', 'b'\), got \('a',\)"),
-        (Struct("Inner", {"a": 7, "b": Runtime(lambda values: 0)}), r"outer.below is a struct in a struct"),
+        (fast_div(3), r"outer.inner takes Inner, got a struct FastDiv"),
+        (3, r"outer.inner takes a struct Inner, got 3"),
+        (Struct("Inner", {"a": 7}), r"outer.inner has the fields \('a', 'b'\), got \('a',\)"),
+        (Struct("Inner", {"a": 7, "b": Runtime(lambda values: 0)}), r"outer.inner is a struct in a struct"),
     ):
         with pytest.raises(SignatureError, match=message):
             made(nested)(on_device(np.ones(1)), inner=inner)

@@ -37,8 +37,8 @@ __global__ void look(const int* x, long long* fault, int n) {
 struct Inner { int a; short b; };
 struct Outer { int first; Inner inner; long long last; };
 __global__ void nested(Outer outer, int* y) {
-    y[0] = outer.first + outer.below.a;
-    y[1] = outer.below.b + int(outer.last);
+    y[0] = outer.first + outer.inner.a;
+    y[1] = outer.inner.b + int(outer.last);
 }
 """
 PROGRAM = Program(SOURCE, "test.cu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,27 @@ LARGE = [
     ("vgg11", 132_863_336), ("vgg11_bn", 132_868_840), ("vgg16", 138_357_544), ("vgg16_bn", 138_365_992),
     ("vgg19", 143_667_240), ("vgg19_bn", 143_678_248),
 ]  # fmt: skip
+
+
+KEYS = {  # the start of SHA-256 of the keys and shapes of torchvision 0.28's state_dicts, a line each
+    "resnet18": "84fb10d9c6905a1c",
+    "resnet34": "28f9096d51307499",
+    "squeezenet1_1": "1d365589393f9c1e",
+    "mobilenet_v2": "37bbbce8932fd0c4",
+    "vgg11": "cb3dc23f2a13e182",
+    "vgg11_bn": "8b6717e727c0ecf9",
+    "vgg16": "35c4623e0cd4a39d",
+    "vgg16_bn": "347371586a8ea365",
+    "vgg19": "4723255af8f6c485",
+    "vgg19_bn": "fc3ff6fab2b5cc09",
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * n.startswith("vgg")) for n in KEYS])
+def test_weights_are_named_and_shaped_as_torchvisions(name: str) -> None:
+    state = getattr(models, name)().state_dict()
+    text = "\n".join([f"{key} {tuple(value.shape)}" for key, value in state.items()])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == KEYS[name]
 
 
 def parameters(model: gf.nn.Module) -> int:

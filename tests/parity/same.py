@@ -8,6 +8,7 @@ def test_functions(name, x):
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # tensors are small, and waiting threads would slow everything else down
 
 RTOL = {"float64": 1e-10, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+FREED = re.compile("freed by an earlier backward|through the graph a second time")
 REFUSALS = (ValueError, TypeError, IndexError, RuntimeError, NotImplementedError, OverflowError, AttributeError)
 
 
@@ -46,6 +48,7 @@ def same(
         return
     if isinstance(theirs, Exception) or isinstance(ours, Exception):
         assert isinstance(theirs, REFUSALS) and isinstance(ours, REFUSALS), f"gradflow: {ours!r}\ntorch: {theirs!r}"
+        assert not FREED.search(f"{ours} {theirs}"), f"the test itself went backward twice: {ours!r}"
         return
     assert len(ours) == len(theirs), f"gradflow: {ours}\ntorch: {theirs}"
     for (what, a), (_, b) in zip(ours, theirs, strict=True):

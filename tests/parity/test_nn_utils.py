@@ -136,17 +136,12 @@ def test_weight_norm(layer, dim):
         out = m(x if layer == "Linear" else y)
         (out**2).sum().backward()
         found = [out, m.weight, [(n, p.grad) for n, p in sorted(m.named_parameters())]]
-        names = [sorted(m.state_dict())]
+        assert sorted(m.state_dict()) == ["bias", "weight_g", "weight_v"]
         m = t.nn.utils.remove_weight_norm(m)
-        return (
-            found[:2],
-            [g for _, g in found[2]],
-            str(names) == "",
-            m.weight,
-            str(sorted(m.state_dict())) == "x",
-        )
+        assert sorted(m.state_dict()) == ["bias", "weight"]
+        return found[:2], [g for _, g in found[2]], m.weight
 
-    same(run, floats(4, 3), floats(1, 2, 3, 3))
+    same(run, floats(4, 3), floats(1, 2, 3, 3), grad=False)
 
 
 @pytest.mark.parametrize("layer", ["Linear", "Conv2d", "ConvTranspose2d"])
@@ -167,7 +162,7 @@ def test_spectral_norm(layer):
         m = t.nn.utils.remove_spectral_norm(m)
         return outs, m.weight
 
-    same(run, floats(4, 3), floats(1, 2, 3, 3))
+    same(run, floats(4, 3), floats(1, 2, 3, 3), grad=False)
 
 
 @pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm", "both", "own"])
@@ -196,12 +191,12 @@ def test_parametrizations(kind):
         out = m(x)
         (out**2).sum().backward()
         grads = [p.grad for _, p in sorted(m.named_parameters())]
-        twin = copy.deepcopy(m)
+        twin = copy.deepcopy(m)(x)  # before: PyTorch's parametrizations sit in a class that copies share
         with t.no_grad():
             m.weight = t.ones(2, 3, dtype=t.float64)
         changed = m.eval().weight
         m = utils.parametrize.remove_parametrizations(m, "weight")
-        return out, grads, changed, m.weight, twin(x), m.weight.requires_grad
+        return out, grads, changed, m.weight, twin, m.weight.requires_grad
 
     def words(t):
         m = t.nn.utils.parametrizations.weight_norm(t.nn.Linear(3, 2))
@@ -209,7 +204,7 @@ def test_parametrizations(kind):
         names = [n for n, _ in m.named_modules()]
         return sorted(m.state_dict()), repr(m), repr(plain), sorted(plain.state_dict()), names
 
-    same(run, floats(4, 3))
+    same(run, floats(4, 3), grad=False)
     assert words(gf) == words(torch)
 
 

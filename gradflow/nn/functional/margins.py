@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...amp.autocast_mode import widened
 from ...autograd.primitive import BIND
 from ...creation import arange
 from ...functions import clamp, mean, minimum, relu, sqrt, sum, unsqueeze, where
@@ -23,24 +24,28 @@ def _positive(x: Any) -> Any:
 
 def margin_ranking_loss(input1: Any, input2: Any, target: Any, margin: float = 0, reduction: str = "mean") -> Any:
     """max(0, margin - t (x1 - x2)): x1 should be larger where t is 1, x2 where t is -1."""
+    input1, input2 = widened(input1, input2)
     check_ranks("margin_ranking_loss", x1=input1, x2=input2, target=target)
     return reduced("margin_ranking_loss", _positive(margin - target * (input1 - input2)), reduction)
 
 
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
     """x where the target is 1, max(0, margin - x) where it is -1: x is a distance."""
+    (input,) = widened(input)
     near, far = where(target == -1, 0.0, input), where(target == 1, 0.0, _positive(margin - input))
     return reduced("hinge_embedding_loss", near + far, reduction)
 
 
 def soft_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """log(1 + exp(-t x)) for targets t of 1 and -1."""
+    input, target = widened(input, target)
     check_shapes("soft_margin_loss", x=input, target=target)
     return reduced("soft_margin_loss", softplus(-target * input), reduction)
 
 
 def cosine_embedding_loss(input1: Any, input2: Any, target: Any, margin: float = 0, reduction: str = "mean") -> Any:
     """1 - cos(x1, x2) where the target is 1, max(0, cos(x1, x2) - margin) where it is -1: x (N, D), target (N,)."""
+    input1, input2 = widened(input1, input2)
     check_shapes("cosine_embedding_loss", x1=input1, x2=input2)
     if target.ndim + 1 != input1.ndim or input1.ndim not in (1, 2):
         raise ValueError(
@@ -68,6 +73,7 @@ def triplet_margin_loss(
 
     swap takes the nearer of a and p for the negative distance.
     """
+    anchor, positive, negative = widened(anchor, positive, negative)
 
     def distance(a: Any, b: Any) -> Any:
         return pairwise_distance(a, b, p, eps)
@@ -86,6 +92,7 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Any:
     """triplet_margin_loss with a distance of your own; pairwise_distance by default."""
+    anchor, positive, negative = widened(anchor, positive, negative)
     op, distance = "triplet_margin_with_distance_loss", distance_function or pairwise_distance
     return _triplet(op, anchor, positive, negative, distance, margin, swap, reduction)
 
@@ -106,6 +113,7 @@ def multi_margin_loss(
     input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
     """sum over i != y of max(0, margin - x[y] + x[i])^p w[y], divided by C: x (N, C) or (C,), classes y (N,) or ()."""
+    (input,) = widened(input)
     op = "multi_margin_loss"
     if p not in (1, 2):
         raise ValueError(f"[{op}] p must be 1 or 2, got {p}")
@@ -128,6 +136,7 @@ def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> 
 
     target, of x's shape, lists classes up to the first -1.
     """
+    (input,) = widened(input)
     op = "multilabel_margin_loss"
     check_shapes(op, x=input, target=target)
     x, y, one = _rows_of_classes(op, input, target, 2)

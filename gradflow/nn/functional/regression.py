@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ...amp.autocast_mode import widened
 from ...autograd.primitive import BIND
 from ...autograd.value import unwrap
 from ...backend.base import guarded
@@ -18,6 +19,7 @@ from .reduced import check_reduction, check_shapes, reduced
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """(x - target)^2, as a mean, a sum, or elementwise; with a weight per element the mean is a weighted one."""
+    input, target = widened(input, target)
     check_shapes("mse_loss", x=input, target=target)
     d = input - target
     if weight is None:
@@ -29,6 +31,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = Non
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None) -> Any:
     """|x - target|, as a mean, a sum, or elementwise; with a weight per element the mean is a weighted one."""
+    input, target = widened(input, target)
     check_shapes("l1_loss", x=input, target=target)
     loss = abs(input - target)
     if weight is None:
@@ -40,6 +43,7 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean", weight: Any = None
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = x - target (Girshick, 2015)."""
+    input, target = widened(input, target)
     if beta < 0:
         raise ValueError(f"[smooth_l1_loss] beta must not be negative, got {beta}")
     if beta == 0:
@@ -56,6 +60,7 @@ def _huber(d: Any, delta: float) -> Any:
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
     """d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d = x - target (Huber, 1964); times `weight`."""
+    input, target = widened(input, target)
     if delta <= 0:
         raise ValueError(f"[huber_loss] delta must be positive, got {delta}")
     check_shapes("huber_loss", x=input, target=target)
@@ -72,6 +77,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     `weight` broadcasts to x. Raises ValueError for x or t outside [0, 1]; on a GPU, where a check would wait, such an x
     gives NaN instead. binary_cross_entropy_with_logits is the stabler choice.
     """
+    input, target = widened(input, target)
     check_shapes("binary_cross_entropy", x=input, target=target)
     for name, raw in (("x", unwrap(input)), ("target", unwrap(target))):
         backend = backend_of(raw)
@@ -95,6 +101,7 @@ def binary_cross_entropy_with_logits(
 
     weight w and pos_weight p (by which positive examples count more) broadcast to x.
     """
+    input, target = widened(input, target)
     check_shapes("binary_cross_entropy_with_logits", x=input, target=target)
     positive = logsigmoid(input)
     if pos_weight is not None:
@@ -108,6 +115,7 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
 
     The divergence of distributions is reduction="batchmean", the sum over the first size; "mean" divides by all sizes.
     """
+    input, target = widened(input, target)
     check_reduction("kl_div", reduction, "batchmean")
     loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
     if reduction == "batchmean":
@@ -123,6 +131,7 @@ def gaussian_nll_loss(
     var has x's shape, or one size 1 instead, or lacks the last dimension, or is a number. Its gradient passes through
     the bound eps. Raises ValueError for a negative variance.
     """
+    input, target = widened(input, target)
     if isinstance(var, (int, float)):
         var = ones_like(input) * var
     raw = unwrap(var)
@@ -150,6 +159,7 @@ def poisson_nll_loss(
 
     full adds Stirling's approximation of log t!, t log t - t + log(2 pi t) / 2 where t > 1.
     """
+    input, target = widened(input, target)
     check_reduction("poisson_nll_loss", reduction)
     loss = exp(input) - target * input if log_input else input - target * log(input + eps)
     if full:
