@@ -53,37 +53,50 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
 
     _switches.append(switch)
 
-    def call(a: Any, b: Any, /) -> Any:
+    def call(input: Any, other: Any) -> Any:
         x: Any
         y: Any
-        if isinstance(a, Value):
-            x = a.below
-            if isinstance(b, Value):
-                y = b.below
-                if a.level is not main or b.level is not main or type(x) is not ndarray or type(y) is not ndarray:
-                    return bind(prim, (a, b), _NO_STATIC)
+        if isinstance(input, Value):
+            x = input.below
+            if isinstance(other, Value):
+                y = other.below
+                if (
+                    input.level is not main
+                    or other.level is not main
+                    or type(x) is not ndarray
+                    or type(y) is not ndarray
+                ):
+                    return bind(prim, (input, other), _NO_STATIC)
                 dtype = x.dtype
                 if dtype is not y.dtype:
-                    return bind(prim, (a, b), _NO_STATIC)
-                which = (1 if a.tracked else 0) + (2 if b.tracked else 0)
+                    return bind(prim, (input, other), _NO_STATIC)
+                which = (1 if input.tracked else 0) + (2 if other.tracked else 0)
             else:
-                y = b
-                if a.level is not main or type(x) is not ndarray or (type(b) is not float and type(b) is not int):
-                    return bind(prim, (a, b), _NO_STATIC)
-                dtype, which = x.dtype, (1 if a.tracked else 0)
+                y = other
+                if (
+                    input.level is not main
+                    or type(x) is not ndarray
+                    or (type(other) is not float and type(other) is not int)
+                ):
+                    return bind(prim, (input, other), _NO_STATIC)
+                dtype, which = x.dtype, (1 if input.tracked else 0)
         else:
-            if not isinstance(b, Value) or b.level is not main or (type(a) is not float and type(a) is not int):
-                return bind(prim, (a, b), _NO_STATIC)
-            x, y = a, b.below
+            if (
+                not isinstance(other, Value)
+                or other.level is not main
+                or (type(input) is not float and type(input) is not int)
+            ):
+                return bind(prim, (input, other), _NO_STATIC)
+            x, y = input, other.below
             if type(y) is not ndarray:
-                return bind(prim, (a, b), _NO_STATIC)
-            dtype, which = y.dtype, (2 if b.tracked else 0)
+                return bind(prim, (input, other), _NO_STATIC)
+            dtype, which = y.dtype, (2 if other.tracked else 0)
         if (dtype is not float32 and dtype is not float64) or not plain:
-            return bind(prim, (a, b), _NO_STATIC)
+            return bind(prim, (input, other), _NO_STATIC)
         try:
             out = body(np, x, y)
         except ValueError:
-            return bind(prim, (a, b), _NO_STATIC)  # raises again, naming the operands
+            return bind(prim, (input, other), _NO_STATIC)  # raises again, naming the operands
         if type(out) is not ndarray:
             out = asarray(out)
         t = new(Tensor)
@@ -104,27 +117,27 @@ def binary(prim: Primitive) -> Callable[[Any, Any], Any]:
         n.nout = 1
         n.dtypes = (dtype, dtype)
         if which == 3:
-            n.edges = (a.edge or a, b.edge or b)
+            n.edges = (input.edge or input, other.edge or other)
             n.shapes = shapes = (x.shape, y.shape)
             n.uniform = shapes[0] == shapes[1]
         elif which == 1:
-            n.edges = (a.edge or a, None)
+            n.edges = (input.edge or input, None)
             n.shapes = (x.shape, ())
             n.uniform = type(y) is not ndarray
         else:
-            n.edges = (None, b.edge or b)
+            n.edges = (None, other.edge or other)
             n.shapes = ((), y.shape)
             n.uniform = type(x) is not ndarray
         if which == 3 and both:
             n.args, n.outs = (x, y), _NO_OUTPUT
-            n.counters = (a.version, b.version, None)
+            n.counters = (input.version, other.version, None)
         elif any(keep[which]):
             ka, kb, ko = keep[which]
             n.args = (x if ka else None, y if kb else None)
             n.outs = (out if ko else None,)
             n.counters = (
-                a.version if ka and type(x) is ndarray else None,
-                b.version if kb and type(y) is ndarray else None,
+                input.version if ka and type(x) is ndarray else None,
+                other.version if kb and type(y) is ndarray else None,
                 t.version if ko else None,
             )
         else:
@@ -157,15 +170,15 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
 
     _switches.append(switch)
 
-    def call(x: Any, /) -> Any:
-        if not isinstance(x, Value) or x.level is not main:
-            return bind(prim, (x,), _NO_STATIC)
-        array = x.below
+    def call(input: Any) -> Any:
+        if not isinstance(input, Value) or input.level is not main:
+            return bind(prim, (input,), _NO_STATIC)
+        array = input.below
         if type(array) is not ndarray or not plain:
-            return bind(prim, (x,), _NO_STATIC)
+            return bind(prim, (input,), _NO_STATIC)
         dtype = array.dtype
         if dtype is not float32 and dtype is not float64:
-            return bind(prim, (x,), _NO_STATIC)
+            return bind(prim, (input,), _NO_STATIC)
         out = body(np, array)
         if type(out) is not ndarray:
             out = asarray(out)
@@ -174,7 +187,7 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         t.level = main
         t.grad = t.hooks = t.aux = None
         t.version = [0]
-        if not x.tracked or constant or MODE.cutoff >= 0:
+        if not input.tracked or constant or MODE.cutoff >= 0:
             t.edge = None
             t.tracked = False
             return t
@@ -186,12 +199,12 @@ def unary(prim: Primitive) -> Callable[[Any], Any]:
         n.residual = n.hooks = None
         n.nout = 1
         n.dtypes = (dtype,)
-        n.edges = (x.edge or x,)
+        n.edges = (input.edge or input,)
         n.uniform = True
         n.shapes = (array.shape,)
         n.args = (array if keep_x else None,) if keep_x or keep_y else ()
         n.outs = (out if keep_y else None,)
-        n.counters = (x.version if keep_x else None, t.version if keep_y else None)
+        n.counters = (input.version if keep_x else None, t.version if keep_y else None)
         n.made = caller()
         n.seq = next_sequence()
         t.edge = n

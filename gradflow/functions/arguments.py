@@ -15,12 +15,15 @@ R = TypeVar("R")
 
 
 def numpy_names(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function of `dim` and `keepdim` also take NumPy's keywords `axis` and `keepdims`."""
+    """Let a function of `dim` and `keepdim` also take NumPy's keywords `axis` and `keepdims`, and its first operand as
+    PyTorch's `input`."""
 
     @wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         if "axis" in options or "keepdims" in options:
             options = _renamed(function.__name__, options)
+        if "input" in options:
+            args = (options.pop("input"), *args)
         return function(*args, **options)
 
     return call

@@ -81,3 +81,11 @@ def test_every_layer_function_is_called() -> None:
 def test_functions_of_layers_take_the_same_arguments(name: str) -> None:
     CALLS[name](torch, torch.from_numpy(X), torch.from_numpy(W))  # is no refusal
     same(CALLS[name], X, W)
+
+
+def test_operands_may_be_named() -> None:
+    def run(t: Any, x: Any, y: Any) -> Any:
+        named = t.exp(input=x) + t.mul(input=x, other=y) + x.sub(other=y) + t.maximum(x, other=y)
+        return named + t.sum(input=x, dim=0), t.softmax(input=x, dim=1), t.amax(input=x, dim=(0, 1)), x.eq(other=y)
+
+    same(run, floats(2, 3), floats(3))
