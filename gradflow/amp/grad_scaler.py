@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.value import Value, backend_under, stamp
+from ..autograd.value import Value, backend_under, device_under, stamp
 from ..backend.base import guarded
 from ..backend.dtypes import float16, float32
 from ..creation import tensor
@@ -53,7 +53,7 @@ class GradScaler:
             return outputs
         if isinstance(outputs, Value):
             self._scaled = True
-            return outputs * tensor(self._scale, dtype=float32, device=backend_under(outputs).device)  # type: ignore[operator]
+            return outputs * tensor(self._scale, dtype=float32, device=device_under(outputs))  # type: ignore[operator]
         if isinstance(outputs, (tuple, list)):
             return type(outputs)([self.scale(y) for y in outputs])
         raise TypeError(f"[GradScaler] scale takes tensors, or lists of them, got {type(outputs).__name__}")

@@ -1,4 +1,4 @@
-"""Windows that slide over images: how many places they have."""
+"""Windows that slide over images: how many places they have, and the sizes that have so many."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ def places(
     """(n + 2 p - d (k - 1) - 1) // s + 1 along each axis."""
     each = zip(size, kernel, stride, padding, dilation, strict=True)
     return tuple([(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in each])
+
+
+def least_size(
+    count: Iterable[int], kernel: Iterable[int], stride: Iterable[int], padding: Iterable[int], dilation: Iterable[int]
+) -> tuple[int, ...]:  # fmt: skip
+    """The smallest sizes that have so many places: (count - 1) s - 2 p + d (k - 1) + 1 along each axis."""
+    each = zip(count, kernel, stride, padding, dilation, strict=True)
+    return tuple([(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, k, s, p, d in each])
 
 
 def out_size(

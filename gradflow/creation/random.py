@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd.value import Value, backend_under, describe, host_array, is_mapped
+from ..autograd.value import Value, backend_under, describe, device_under, host_array, is_mapped
 from ..backend.device import DeviceLike
 from ..backend.dtypes import as_dtype, get_default_dtype, is_floating
 from ..ops import random as rng
@@ -169,7 +169,7 @@ def chances(op: str, p: Any, shape: tuple[int, ...], generator: Generator | None
         if not ((held >= 0) & (held <= 1)).all():
             raise ValueError(f"[{op}] probabilities must be in [0, 1], got {held.min()} to {held.max()}")
     dtype = p.dtype if p.dtype.itemsize == 8 else np.dtype("f4")
-    u = rng.draw(op, "random_uniform", shape, backend_under(p).device, generator, dtype=dtype)
+    u = rng.draw(op, "random_uniform", shape, device_under(p), generator, dtype=dtype)
     return less(u, p.detach())  # type: ignore[attr-defined]
 
 

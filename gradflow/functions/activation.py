@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..backend.dtypes import as_dtype
 from ..ops import softmax as softmax_ops
-from ..ops.elementwise import astype
 from ..ops.shape import reshape
 from .arguments import numpy_names, one_dim
+from .reduction import cast
 
 
 def along(function: Any, x: Any, dim: int, dtype: Any) -> Any:
     """A primitive of one axis on a dimension of x, which may be 0-d, in `dtype` if that is given."""
-    if dtype is not None and x.dtype != as_dtype(dtype):
-        x = astype(x, dtype=as_dtype(dtype))
+    x = cast(x, dtype)
     if not x.ndim and dim in (0, -1):
         return reshape(function(reshape(x, shape=(1,)), axis=0), shape=())
     return function(x, axis=one_dim(function.__name__, x, dim))

@@ -15,7 +15,7 @@ from ..ops.index import getitem as _getitem
 from ..ops.index import nonzero as _nonzero
 from .arguments import numpy_names, one_dim
 from .joining import WHOLE, stack
-from .shape import broadcast_shapes, integer, loose_dim, ravel, reshape
+from .shape import atleast_1d, broadcast_shapes, integer, loose_dim, ravel, reshape
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -67,11 +67,6 @@ def vector(op: str, x: Any, d: int, index: Any) -> Any:
     return index if index.ndim else shapes.reshape(index, shape=(1,))
 
 
-def at_least_1d(*values: Any) -> tuple[Any, ...]:
-    """0-d values as vectors."""
-    return tuple([v if v.ndim else shapes.reshape(v, shape=(1,)) for v in values])
-
-
 def block(x: Any, shape: tuple[int, ...], but: int = -1) -> tuple[Any, ...]:
     """The spec of the part of x that has the sizes `shape` in all dimensions but one."""
     return tuple([WHOLE if d == but or n == x.shape[d] else (0, n, None) for d, n in enumerate(shape)])
@@ -86,7 +81,7 @@ def part(x: Any, spec: tuple[Any, ...]) -> Any:
 def index_select(x: Any, dim: int, index: Any) -> Any:
     """The slices of x along a dimension that the vector `index` names, in its order: a copy."""
     d = loose_dim("index_select", x, dim)
-    whole = at_least_1d(x)[0]
+    whole = atleast_1d(x)
     y = _getitem(whole, vector("index_select", whole, d, index), spec=(*(WHOLE,) * d, ARRAY))
     return y if x.ndim else shapes.reshape(y, shape=())
 
@@ -101,7 +96,7 @@ def gather(x: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
         raise NotImplementedError("[gather] there are no sparse gradients; leave sparse_grad out")
     d, index = loose_dim("gather", x, dim), positions("gather", index)
     shape = tuple(index.shape)
-    x, index = at_least_1d(x, index)
+    x, index = atleast_1d(x, index)
     fits("gather", x, d, index)
     if 0 in shape:
         return shapes.reshape(_getitem(ravel(x), spec=((0, 0, None),)), shape=shape)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ..autograd.primitive import BIND
 from ..autograd.value import unwrap
 from ..backend.device import backend_of
 from ..backend.dtypes import is_floating, is_half, result_type
@@ -73,7 +74,7 @@ def check_matrix(op: str, square: bool = True, floating: bool = True, **operands
 
 def mT(x: Any) -> Any:
     """x with its last two dimensions exchanged."""
-    return shape.transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+    return products.swap_last(BIND, x)
 
 
 # -- inverses and solutions ------------------------------------------------------------------------------------------

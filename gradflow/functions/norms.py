@@ -135,7 +135,7 @@ def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = MODES[0]) -> Any
         squares = reduce.sum(x1 * x1, axis=x1.ndim - 1, keepdims=True)
         others = reduce.sum(x2 * x2, axis=x2.ndim - 1, keepdims=True)
         total = squares + mT(others) - 2.0 * products.matmul(x1, mT(x2))
-        return reduction._root(elementwise.where(elementwise.less(total, 0), 0.0, total))
+        return reduction.root(elementwise.where(elementwise.less(total, 0), 0.0, total))
     left = shape.reshape(x1, shape=(*x1.shape[:-1], 1, x1.shape[-1]))
     right = shape.reshape(x2, shape=(*x2.shape[:-2], 1, *x2.shape[-2:]))
     off = left - right

@@ -165,7 +165,7 @@ def _spread(op: str, x: Any, dim: Any, unbiased: bool | None, keepdim: bool, cor
     return reduce.sum(d * d, axis=dims, keepdims=keepdim) / float(builtins.max(count - correction, 0)), center
 
 
-def _root(x: Any) -> Any:
+def root(x: Any) -> Any:
     """sqrt(x) whose gradient at 0 is 0."""
     zero = elementwise.equal(x, 0)
     return elementwise.where(zero, 0, elementwise.sqrt(elementwise.where(zero, 1, x)))
@@ -186,7 +186,7 @@ def std(
     x: Any, dim: Dims = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
     """Standard deviation over dimensions, the root of `var`; where it is 0, so is its gradient."""
-    return _root(_spread("std", x, dim, unbiased, keepdim, correction)[0])
+    return root(_spread("std", x, dim, unbiased, keepdim, correction)[0])
 
 
 @numpy_names
@@ -206,7 +206,7 @@ def std_mean(
 ) -> Any:
     """(standard deviation, mean) over dimensions; see `std`."""
     variance, center = _spread("std_mean", x, dim, unbiased, keepdim, correction)
-    return _root(variance), reshape(center, variance.shape)
+    return root(variance), reshape(center, variance.shape)
 
 
 # -- extremes -------------------------------------------------------------------------------------------------------
@@ -355,7 +355,7 @@ def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool 
     if p == 1:
         return reduce.sum(size, axis=dims, keepdims=keepdim)
     if p == 2:
-        return _root(reduce.sum(x * x, axis=dims, keepdims=keepdim))
+        return root(reduce.sum(x * x, axis=dims, keepdims=keepdim))
     terms = elementwise.where(zero, 0.0 if p > 0 else math.inf, elementwise.where(zero, 1.0, size) ** p)
     total = reduce.sum(terms, axis=dims, keepdims=keepdim)
     if p < 0:

@@ -16,9 +16,9 @@ from ..ops.elementwise import add, astype, divide, logical_not, maximum, multipl
 from ..ops.index import ARRAY, check_range, has_flags, parse
 from ..ops.index import scatter_add as _scatter_add
 from .arguments import numpy_names, one_dim
-from .indexing import at_least_1d, block, fits, getitem, mask_for, part, positions, vector
+from .indexing import block, fits, getitem, mask_for, part, positions, vector
 from .joining import WHOLE
-from .shape import broadcast_shapes, integer, loose_dim, ravel
+from .shape import atleast_1d, broadcast_shapes, integer, loose_dim, ravel
 
 
 def _alike(op: str, x: Any, src: Any, name: str = "src") -> Any:
@@ -58,8 +58,8 @@ def scalar_for(op: str, x: Any, value: Any) -> Any:
 def _prepared(op: str, x: Any, dim: int, index: Any, src: Any = None) -> tuple[Any, int, Any, Any]:
     """x, the dimension, the index and the part of src it takes, all checked and none of them 0-d."""
     d = loose_dim(op, x, dim)
-    x, index = at_least_1d(x, positions(op, index))
-    src = src if src is None else at_least_1d(src)[0]
+    x, index = atleast_1d(x, positions(op, index))
+    src = src if src is None else atleast_1d(src)
     fits(op, x, d, index, src)
     if 0 not in index.shape:
         check_range(x, index, d, op, 0)
@@ -172,7 +172,7 @@ def _mirrored(x: Any) -> Any:
 def _slices(op: str, x: Any, dim: int, index: Any, source: Any) -> tuple[Any, int, Any, Any]:
     """x, the dimension, the index and the source of slices, checked."""
     d = loose_dim(op, x, dim)
-    x, source = at_least_1d(x, _alike(op, x, source, "source"))
+    x, source = atleast_1d(x, _alike(op, x, source, "source"))
     index = vector(op, x, d, index)
     wanted = (*x.shape[:d], index.shape[0], *x.shape[d + 1 :])
     if tuple(source.shape) != wanted:
@@ -200,7 +200,7 @@ def index_copy(x: Any, dim: int, index: Any, source: Any) -> Any:
 def index_fill(x: Any, dim: int, index: Any, value: Any) -> Any:
     """x with one value in the slices that the vector `index` names along a dimension."""
     d, value = loose_dim("index_fill", x, dim), constant_for("index_fill", x, value)
-    whole = at_least_1d(x)[0]
+    whole = atleast_1d(x)
     none = backend_under(x).from_host(np.zeros(whole.shape[d], bool))
     named = ops.assign(none, True, vector("index_fill", whole, d, index), spec=(ARRAY,))
     named = shapes.reshape(named, shape=(whole.shape[d], *(1,) * (whole.ndim - d - 1)))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..backend.windows import least_size
 from . import functional as F
 from .functional.convolution import same_padding
 from .functional.sizes import Size, Sizes, several
@@ -177,10 +178,7 @@ class _ConvTranspose(_ConvNd):
         asked = tuple(output_size)[-self.rank :]
         if len(output_size) not in (self.rank, x.ndim):
             raise ValueError(f"[{name}] output_size must have {self.rank} or {x.ndim} elements, got {output_size}")
-        least = [
-            (n - 1) * s - 2 * p + d * (k - 1) + 1
-            for n, s, p, d, k in zip(size, self.stride, self.padding, self.dilation, self.kernel_size, strict=True)
-        ]
+        least = list(least_size(size, self.kernel_size, self.stride, self.padding, self.dilation))
         if any([not m <= n < m + s for n, m, s in zip(asked, least, self.stride, strict=True)]):
             most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
             raise ValueError(f"[{name}] output_size {asked} must be from {least} to {most} (x {tuple(x.shape)})")

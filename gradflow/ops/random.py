@@ -21,7 +21,7 @@ from ..autograd.define import primitive
 from ..autograd.grad_mode import MODE
 from ..autograd.primitive import bind, raw_over
 from ..autograd.tape import MAIN
-from ..autograd.value import TransformError, Value, backend_under, describe, host_array, make
+from ..autograd.value import TransformError, Value, describe, device_under, host_array, make
 from ..backend.base import Device
 from ..backend.device import get_backend, parse_device
 from ..backend.dtypes import float32, is_floating
@@ -324,7 +324,7 @@ def drop_alpha(op: str, x: Any, shape: tuple[int, ...], p: float, generator: Gen
 def _kept(op: str, x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
     """A mask, true with probability 1 - p."""
     _check_floats(op, x)
-    return greater_equal(draw(op, "random_uniform", shape, backend_under(x).device, generator, dtype=float32), p)
+    return greater_equal(draw(op, "random_uniform", shape, device_under(x), generator, dtype=float32), p)
 
 
 def _check_floats(op: str, x: Any) -> None:

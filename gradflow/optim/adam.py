@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .optimizer import Optimizer
-from .options import approach, check_betas, check_hints, direction, mean_square, not_negative
+from .options import approach, check_betas, check_hints, direction, mean_square, not_negative, shrink
 
 
 class Adam(Optimizer):
@@ -54,8 +54,8 @@ class Adam(Optimizer):
     def update(self, np: Any, w: Any, g: Any, group: dict[str, Any], state: dict[str, Any]) -> None:
         decoupled = self.shrinks(group)
         g = direction(w, g, group, decay=not decoupled)
-        if decoupled and group["weight_decay"]:
-            w *= 1 - group["lr"] * group["weight_decay"]
+        if decoupled:
+            shrink(w, group)
         if not state:
             state.update(self.start(np, w, group))
         state["step"] += 1

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from .optimizer import Optimizer
-from .options import approach, check_betas, check_hints, direction, mean_square, not_negative
+from .options import approach, check_betas, check_hints, direction, mean_square, not_negative, shrink
 
 
 class Adamax(Optimizer):
@@ -66,8 +66,8 @@ class _Means(Optimizer):
         """(g, m, v) with weight decay and the new gradient in them."""
         decoupled = group["decoupled_weight_decay"]
         g = direction(w, g, group, decay=not decoupled)
-        if decoupled and group["weight_decay"]:
-            w *= 1 - group["lr"] * group["weight_decay"]
+        if decoupled:
+            shrink(w, group)
         if not state:
             state.update(step=0, **start, exp_avg=np.zeros_like(w), exp_avg_sq=np.zeros_like(w))
         state["step"] += 1

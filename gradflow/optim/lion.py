@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .optimizer import Optimizer
-from .options import approach, check_betas, check_hints, direction, not_negative
+from .options import approach, check_betas, check_hints, direction, not_negative, shrink
 
 
 class Lion(Optimizer):
@@ -37,8 +37,7 @@ class Lion(Optimizer):
         if not state:
             state["exp_avg"] = np.zeros_like(w)
         (b1, b2), m = group["betas"], state["exp_avg"]
-        if group["weight_decay"]:
-            w *= 1 - group["lr"] * group["weight_decay"]
+        shrink(w, group)
         way = g - m
         way *= 1 - b1
         way += m

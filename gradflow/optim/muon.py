@@ -7,7 +7,7 @@ from typing import Any
 
 from ..backend.dtypes import is_half
 from .optimizer import Optimizer
-from .options import approach, not_negative
+from .options import approach, not_negative, shrink
 
 
 class Muon(Optimizer):
@@ -63,8 +63,7 @@ class Muon(Optimizer):
             x *= momentum
             x += g
         x = orthogonal(np, x, group["ns_coefficients"], group["ns_steps"], group["eps"])
-        if group["weight_decay"]:
-            w *= 1 - lr * group["weight_decay"]
+        shrink(w, group)
         rows, columns = w.shape
         wide = group["adjust_lr_fn"] == "match_rms_adamw"
         x *= lr * (0.2 * math.sqrt(max(rows, columns)) if wide else math.sqrt(max(1, rows / columns)))

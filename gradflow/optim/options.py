@@ -47,6 +47,12 @@ def direction(w: Any, g: Any, group: dict[str, Any], decay: bool = True) -> Any:
     return d
 
 
+def shrink(w: Any, group: dict[str, Any]) -> None:
+    """w *= 1 - lr * weight_decay, in place: the decoupled weight decay."""
+    if group["weight_decay"]:
+        w *= 1 - group["lr"] * group["weight_decay"]
+
+
 def approach(m: Any, x: Any, rate: float) -> None:
     """m += rate * (x - m), in place: a running mean."""
     d = x - m

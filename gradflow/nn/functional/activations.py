@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from ...autograd.primitive import BIND
-from ...autograd.value import backend_under, describe
+from ...autograd.value import describe, device_under
 from ...backend.dtypes import float32, float64, is_floating
 from ...functions.activation import along
 from ...functions.arguments import numpy_names, one_dim
@@ -80,7 +80,7 @@ def rrelu(
     if training:
         if not is_floating(input.dtype):
             raise TypeError(f"[rrelu] needs floats, got {describe(input)}")
-        device, shape = backend_under(input).device, tuple(input.shape)
+        device, shape = device_under(input), tuple(input.shape)
         u = rng.draw("rrelu", "random_uniform", shape, device, generator, dtype=float32)
         slope = BIND.astype(u * (upper - lower) + lower, dtype=input.dtype)
     return where(BIND.greater(input, 0), input, input * slope)
@@ -218,7 +218,7 @@ def gumbel_softmax(
     """
     if not is_floating(logits.dtype):
         raise TypeError(f"[gumbel_softmax] needs floats, got {describe(logits)}")
-    device = backend_under(logits).device
+    device = device_under(logits)
     u = rng.draw("gumbel_softmax", "random_uniform", tuple(logits.shape), device, generator, dtype=float64)
     exponential = negative(BIND.log1p(negative(maximum(u, 2.0**-54))))
     noise = BIND.astype(negative(BIND.log(exponential)), dtype=logits.dtype)

@@ -22,6 +22,7 @@ from ...functions import (
     transpose,
     unsqueeze,
 )
+from ...functions import any as any_of
 from ...ops.elementwise import astype, greater_equal, not_equal, where
 from .affine import linear
 from .dropouts import dropout
@@ -111,7 +112,7 @@ def _masked(op: str, scores: Any, mask: Any, causal: bool) -> tuple[Any, Any]:
     if causal or not math.prod(shape):
         return where(mask, scores, -math.inf), None
     if mask.dtype.kind == "b":
-        seen = _any_last(mask)
+        seen = any_of(mask, -1, keepdim=True)
         return where(mask, scores, where(seen, _hidden(mask, scores.dtype), 0.0)), seen
     seen = not_equal(amax(mask, -1, keepdim=True), -math.inf)
     return scores + where(seen, mask, 0.0), seen
@@ -120,10 +121,6 @@ def _masked(op: str, scores: Any, mask: Any, causal: bool) -> tuple[Any, Any]:
 def _hidden(mask: Any, dtype: Any) -> Any:
     """-inf, on the mask's device."""
     return full((), -math.inf, dtype=dtype, device=device_under(mask))
-
-
-def _any_last(mask: Any) -> Any:
-    return greater_equal(amax(astype(mask, dtype="int8"), -1, keepdim=True), 1)
 
 
 def multi_head_attention_forward(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...backend.windows import out_size, places
+from ...backend.windows import least_size, out_size, places
 from ...functions.shape import permute, reshape, unsqueeze
 from ...ops import bias as _bias
 from ...ops import conv as _conv
@@ -195,10 +195,7 @@ def _transposed(
     if any([not 0 <= e < max(s, d) for e, s, d in zip(extra, step, dil, strict=True)]):
         raise ValueError(f"[{op}] output_padding {extra} must be less than stride {step} or dilation {dil}")
     kernel = tuple(weight.shape[2:])
-    size = [
-        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, k, s, p, d, e in zip(x.shape[2:], kernel, step, pad, dil, extra, strict=True)
-    ]
+    size = [n + e for n, e in zip(least_size(x.shape[2:], kernel, step, pad, dil), extra, strict=True)]
     if min(kernel) < 1 or min(size) < 1 or 0 in x.shape[2:]:
         raise ValueError(f"[{op}] the result would be of size {tuple(size)}, which is empty {_shown(x, weight)}")
     more = [e // s for e, s in zip(extra, step, strict=True)]  # windows beyond x's: they hold zeros

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ...autograd.value import backend_under
+from ...autograd.value import device_under
 from ...creation import arange, tensor
 from ...functions.shape import broadcast_to, reshape
 from ...ops import pool as _pool
@@ -119,7 +119,7 @@ def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indi
             ends = [walk.window(i, n) for i in range(count)]
             longest = max([end - start for start, end in ends])
             index = [min(start + k, end - 1) for start, end in ends for k in range(longest)]
-            spec = (*[slice(None)] * axis, tensor(index, device=backend_under(x).device))
+            spec = (*[slice(None)] * axis, tensor(index, device=device_under(x)))
             x, seen = x[spec], None if seen is None else seen[spec]
     kernel = tuple([n // count for n, count in zip(x.shape[2:], out, strict=True)])
     return _shown(_maxima(x, Windows(kernel, kernel, (0,) * rank, (1,) * rank, out), seen), single)
@@ -128,7 +128,7 @@ def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indi
 def _places(x: Any) -> Any:
     """The number of each element in its image: of x's shape."""
     size = x.shape[2:]
-    numbers = arange(math.prod(size), device=backend_under(x).device)
+    numbers = arange(math.prod(size), device=device_under(x))
     return broadcast_to(reshape(numbers, (1, 1, *size)), tuple(x.shape))
 
 

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from ...autograd.primitive import BIND
-from ...autograd.value import backend_under
+from ...autograd.value import device_under
+from ...backend.windows import least_size
 from ...creation import zeros
 from ...functions import absolute, power, relu, reshape, sign
 from ...ops.gather import assign, flat_positions
@@ -92,17 +93,17 @@ def _max_unpool(
     kernel = several(op, "kernel_size", kernel_size, rank)
     step = kernel if stride is None else several(op, "stride", stride, rank)
     pad = several(op, "padding", padding, rank)
-    usual = [(n - 1) * s + k - 2 * p for n, s, k, p in zip(x.shape[2:], step, kernel, pad, strict=True)]
-    size = usual if output_size is None else list(output_size)[-rank:]
+    usual = least_size(x.shape[2:], kernel, step, pad, (1,) * rank)
+    size = list(usual if output_size is None else output_size)[-rank:]
     if output_size is not None and (
         len(output_size) not in (rank, rank + 2)
         or any([not u - s < n < u + s for n, u, s in zip(size, usual, step, strict=True)])
     ):
-        raise ValueError(f"[{op}] output_size must be {tuple(usual)} give or take less than stride, got {output_size}")
+        raise ValueError(f"[{op}] output_size must be {usual} give or take less than stride, got {output_size}")
     if min(size) < 1 or 0 in x.shape[1:]:
         raise ValueError(f"[{op}] x {tuple(x.shape)} and the result {tuple(size)} must not be empty")
     (n, c), count, room = x.shape[:2], math.prod(x.shape[2:]), math.prod(size)
-    empty = zeros(n * c * room, dtype=x.dtype, device=backend_under(x).device)
+    empty = zeros(n * c * room, dtype=x.dtype, device=device_under(x))
     index = reshape(indices, (n * c, count))
     check_range(reshape(empty, (n * c, room)), index, 1, op)
     y = assign(empty, reshape(x, (n * c * count,)), flat_positions(BIND, index, 1, room), spec=(ARRAY,))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autograd.value import backend_under
+from ...autograd.value import device_under
 from ...creation import tensor
 from ...functions import floor, logical_and, matmul, permute, reshape, round, transpose, where
 from ...ops.elementwise import astype
@@ -74,7 +74,7 @@ def affine_grid(theta: Any, size: Sequence[int], align_corners: bool | None = No
     axes = [np.linspace(-1, 1, n) * (1 if align_corners else (n - 1) / n) if n > 1 else np.zeros(1) for n in size[2:]]
     mesh = np.meshgrid(*axes, indexing="ij")[::-1]
     base = np.stack([p.reshape(-1) for p in (*mesh, np.ones(size[2:]))], -1)
-    points = tensor(base, dtype=theta.dtype, device=backend_under(theta).device)
+    points = tensor(base, dtype=theta.dtype, device=device_under(theta))
     return reshape(matmul(points, transpose(theta, 1, 2)), (size[0], *size[2:], rank))
 
 
@@ -97,7 +97,7 @@ def grid_sample(
     align, size = bool(align_corners), input.shape[2:]
     taps = [_taps(grid[..., rank - 1 - a], n, mode, padding_mode, align) for a, n in enumerate(size)]
     lead = (input.shape[0], *[1] * rank)
-    images = tensor(np.arange(lead[0]).reshape(lead), device=backend_under(input).device)
+    images = tensor(np.arange(lead[0]).reshape(lead), device=device_under(input))
     spec = (ARRAY, (None, None, None), *[ARRAY] * rank)
     total: Any = None
     for corner in itertools.product(*taps):
