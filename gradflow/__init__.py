@@ -14,8 +14,6 @@ from __future__ import annotations
 import warnings as _warnings
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-__version__ = "0.1.0"
-
 # Operations give inf and NaN in silence, as they do on a GPU.
 _warnings.filterwarnings(
     "ignore", r".*(overflow|underflow|divide by zero|invalid value)", RuntimeWarning, r"gradflow\."
@@ -51,11 +49,12 @@ from .functions import *
 from .ops.random import Generator, default_generator
 from .printing import set_printoptions
 from .typeinfo import *
+from .version import __version__
 
 Tensor = _tensor.Tensor
 
 if _TYPE_CHECKING:
-    from . import amp, linalg, models, nn, optim, testing, utils
+    from . import amp, data, linalg, models, nn, optim, testing, train, utils
     from .amp import autocast, get_autocast_dtype, is_autocast_enabled
     from .custom import cuda_kernel
     from .toplevel import *
@@ -75,6 +74,7 @@ __all__ = [
     "autograd",
     "bool",
     "cuda_kernel",
+    "data",
     "default_generator",
     "device",
     "enable_grad",
@@ -108,6 +108,7 @@ __all__ = [
     "set_grad_enabled",
     "set_printoptions",
     "testing",
+    "train",
     "uint8",
     "utils",
 ]
@@ -119,7 +120,7 @@ int = int32  # PyTorch's names for dtypes; not in __all__, as `import *` shall l
 float = float32
 
 
-_PARTS = {"amp", "linalg", "models", "nn", "optim", "testing", "toplevel", "utils"}
+_PARTS = {"amp", "data", "linalg", "models", "nn", "optim", "testing", "toplevel", "train", "utils"}
 _ORIGINS = {
     "audit": "train.audit", "autocast": "amp", "cuda_kernel": "custom", "get_autocast_dtype": "amp",
     "is_autocast_enabled": "amp",

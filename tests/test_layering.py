@@ -14,8 +14,8 @@ import gradflow
 
 ROOT = Path(gradflow.__file__).parent
 FLOORS = (
-    "backend", "autograd", "func ops typeinfo", "creation", "functions", "inplace linalg methods printing", "tensor",
-    "testing", "amp", "nn data custom utils", "models optim toplevel", "train", "__init__", "cli",
+    "backend version", "autograd", "func ops typeinfo", "creation", "functions", "inplace linalg methods printing",
+    "tensor", "testing", "amp", "nn custom", "data", "utils", "models optim toplevel", "train", "__init__", "cli",
 )  # fmt: skip
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names.split()}
 FILES = sorted(ROOT.rglob("*.py"))

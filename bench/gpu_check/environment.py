@@ -14,7 +14,7 @@ from gradflow.backend import get_backend
 from gradflow.backend.diagnose import diagnose_cuda
 from gradflow.backend.threads import cores
 from gradflow.cli.bench import commit
-from gradflow.cli.doctor import cpu_model
+from gradflow.train.environment import cpu_model
 
 from .book import Book
 

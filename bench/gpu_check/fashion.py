@@ -10,8 +10,8 @@ import numpy as np
 import gradflow as gf
 from gradflow.backend import get_backend
 from gradflow.cli.bench_peers import cnn
-from gradflow.data import DataError, Dataset, Split, load_digits, load_fashion_mnist
-from gradflow.train import EpochReport, Settings, fit
+from gradflow.data import DataError, ImageData, Split, load_digits, load_fashion_mnist
+from gradflow.train import Settings, Training, fit, recipe
 
 from .book import Book, Skip
 from .place import Place
@@ -26,35 +26,49 @@ def run(book: Book) -> None:
     data, settings, target = _data(book), SETTINGS, TARGET
     if book.small:
         settings, target = Settings(epochs=1, batch_size=8, lr=2e-3), 0.0
+    settings = settings.suited(data)
     place = Place("gradflow", book.device)
     device = get_backend(book.device).device
     gf.manual_seed(0)
     model = cnn(gf.nn).to(device)
     place.forget_memory()
-    start, reached = perf_counter(), None
-    for report in fit(model, data, settings, device):
-        if not isinstance(report, EpochReport):
-            continue
-        seconds = perf_counter() - start
-        if reached is None and report.test.accuracy >= target:
-            reached = seconds
+    start, reached = perf_counter(), []
+
+    def note_epoch(t: Training) -> None:
+        report, seconds = t.history[-1], perf_counter() - start
+        assert report.test is not None
+        if report.test.accuracy >= target:
+            reached.append(seconds)
         cells = {"epoch": report.epoch, "loss": report.train.loss, "test accuracy": report.test.accuracy}
         book.add(data.name, {**cells, "seconds": seconds, "images/s": report.images_per_second})
+
+    resident = recipe.placed(settings, data, device)
+    loader = recipe.train_loader(settings, resident, None, device)
+    optimizer = recipe.make_optimizer(settings, model)
+    fit(
+        model,
+        loader,
+        optimizer,
+        epochs=settings.epochs,
+        test_loader=recipe.test_loader(settings, resident.test, None, device),
+        scheduler=recipe.make_schedule(settings, optimizer, len(loader), lambda: 0.0),
+        on_epoch=[note_epoch],
+    )
     note = f"{settings.epochs} epochs, batches of {settings.batch_size}, Adam at {settings.lr:g}, seed {settings.seed}."
-    if reached is None:
+    if not reached:
         book.fault(f"{target:.1%} was not reached")
     elif not book.small:
-        note = f"{target:.1%} after {reached:.1f} s, evaluation and loading included. {note}"
+        note = f"{target:.1%} after {reached[0]:.1f} s, evaluation and loading included. {note}"
         note += f" Memory held at most: {place.memory() / 2**20:.0f} MiB."
     book.note(note)
 
 
-def _data(book: Book) -> Dataset:
+def _data(book: Book) -> ImageData:
     if book.small and not book.data:
         digits = load_digits()
         edge = ((0, 0), (0, 0), (10, 10), (10, 10))  # to 28x28
         parts = [Split(np.pad(part.images[:16], edge), part.labels[:16]) for part in (digits.train, digits.test)]
-        return Dataset("digits, for rehearsal", parts[0], parts[1], digits.classes)
+        return ImageData("digits, for rehearsal", parts[0], parts[1], digits.classes)
     try:
         return load_fashion_mnist(book.data or os.environ.get(VARIABLE) or None)
     except DataError as error:

@@ -17,13 +17,14 @@ class Part:
 
 PARTS = (
     Part("environment", "Environment", "bench.gpu_check.environment", 15),
-    Part("ceilings", "Ceilings: copies and matrix products", "bench.gpu_check.ceilings", 25),
-    Part("tests", "Test suite", "bench.gpu_check.suite", 135),
-    Part("sanitizer", "compute-sanitizer", "bench.gpu_check.sanitizer", 70),
+    Part("ceilings", "Ceilings: copies and matrix products", "bench.gpu_check.ceilings", 20),
+    Part("tests", "Test suite", "bench.gpu_check.suite", 130),
+    Part("sanitizer", "compute-sanitizer", "bench.gpu_check.sanitizer", 60),
     Part("audit", "Parity audit", "bench.gpu_check.audits", 40),
     Part("kernels", "Kernels against a copy and against PyTorch", "bench.gpu_check.kernels", 75),
     Part("convolutions", "Convolutions against PyTorch", "bench.gpu_check.convolutions", 55),
     Part("steps", "Training steps against PyTorch", "bench.gpu_check.steps", 90),
+    Part("resume", "Killed and resumed runs", "bench.gpu_check.resume", 20),
     Part("fashion", "Fashion-MNIST: time to 91.5 %", "bench.gpu_check.fashion", 25),
 )
 BUDGET = sum([part.budget for part in PARTS])

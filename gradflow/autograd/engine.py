@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from heapq import heappop, heappush
 from typing import Any
@@ -18,7 +18,12 @@ from .value import Value, backend_under, frozen, last_change, make, stamp, unwra
 
 
 class Pass:
-    """One backward pass: pending cotangents by node, newest first, then the leaves'."""
+    """One backward pass: pending cotangents by node, newest first, then the leaves'.
+
+    A subclass that is to see every node sets `short_way` to False and defines `pull` or `general_step`.
+    """
+
+    short_way = True
 
     def __init__(self, relink: bool, targets: dict[Any, Any] | None = None, needed: set[Node] | None = None) -> None:
         self.relink, self.targets, self.needed = relink, targets, needed
@@ -80,7 +85,7 @@ class Pass:
         heap, pending, leaves, owned, owned_leaves = (
             self.heap, self.pending, self.leaves, self.owned, self.owned_leaves,
         )  # fmt: skip
-        plain, ndarray = self.targets is None and not self.relink, np.ndarray
+        plain, ndarray = self.short_way and self.targets is None and not self.relink, np.ndarray
         following: Any = None  # a pending node kept out of the heap: in a chain, always the next one
         while heap or following is not None:
             if following is not None and (not heap or -heap[0][0] < following.seq):
@@ -144,9 +149,13 @@ class Pass:
             if self.needed is not None and node not in self.needed:
                 return False
         with nullcontext() if node.raw is None else guarded(node.raw.backend):
-            for edge, g in pull(node, gs, self.relink, self.wants):
+            for edge, g in self.pull(node, gs):
                 self.send(edge, g)
         return True
+
+    def pull(self, node: Node, gs: list[Any]) -> Iterable[tuple[Edge, Any]]:
+        """The cotangents of a node's inputs, along the edges on which they are wanted."""
+        return pull(node, gs, self.relink, self.wants)
 
     def call_hooks(self, hooks: list[Any], g: Any) -> Any:
         for hook in list(hooks):
@@ -163,6 +172,10 @@ class Pass:
                 result = BIND.astype(result, dtype=given.dtype)
             g = result.below if not self.relink and result.level is MAIN and not result.tracked else result
         return g
+
+
+passes: list[Callable[..., Pass]] = [Pass]
+"""[class]: what walks the graph; what watches backward passes puts a class of its own here."""
 
 
 def prune(roots: Iterable[Edge], targets: dict[Any, Any]) -> set[Node]:
@@ -214,7 +227,7 @@ def run_backward(
     retain = create_graph if retain_graph is None else retain_graph
     targets = None if inputs is None else {target_key(x): None for x in inputs}
     needed = None if targets is None else prune([_edge(y) for y, _ in roots], targets)
-    walk = Pass(create_graph, targets, needed)
+    walk = passes[0](create_graph, targets, needed)
     was = MODE.cutoff
     if level is MAIN:
         MODE.cutoff = MODE.base if create_graph else max(MODE.cutoff, MAIN.depth)

@@ -55,6 +55,14 @@ class Backend:
         """A copy of a host array on this device."""
         raise NotImplementedError
 
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        """A copy on the host, in memory that the device can copy from by itself: for `from_pinned`, on any thread."""
+        return np.array(array)
+
+    def from_pinned(self, array: np.ndarray) -> Array:
+        """`from_host` of what `pinned` returned, without another copy on the host; nobody may change it afterwards."""
+        return self.from_host(array)
+
     def to_host(self, array: Array) -> np.ndarray:
         """A fresh host copy of one of this backend's arrays."""
         raise NotImplementedError

@@ -70,6 +70,29 @@ class CupyBackend(Backend):
                 self._upload(source.reshape(-1), out.reshape(-1))
         return out if order is None else out.transpose(_inverse(order))
 
+    def pinned(self, array: np.ndarray) -> np.ndarray:
+        order = _memory_order(array)
+        source = array if order is None else array.transpose(order)
+        native = array.dtype.newbyteorder("=")
+        with self._cuda_device:
+            block = self._pin(array.nbytes) if array.size else None
+        if block is None:  # nothing to copy, or no pinned memory left
+            host = np.array(source, native, order="C")
+        else:
+            host = np.frombuffer(block, native, array.size).reshape(source.shape)
+            host[...] = source
+        return host if order is None else host.transpose(_inverse(order))
+
+    def from_pinned(self, array: np.ndarray) -> Array:
+        order = _memory_order(array)
+        source = array if order is None else array.transpose(order)
+        with self._cuda_device:
+            out = self.module.empty(source.shape, dtype=source.dtype)
+            if source.size:
+                self._release()
+                self._start(source, out, source)
+        return out if order is None else out.transpose(_inverse(order))
+
     def to_host(self, array: Array) -> np.ndarray:
         order = _memory_order(array)
         source = array if order is None else array.transpose(order)
@@ -205,27 +228,39 @@ class CupyBackend(Backend):
 
     def _upload(self, source: np.ndarray, target: Array) -> None:
         """Start copying `source` into `target`, both flat and of one dtype, in blocks of pinned memory."""
-        cuda = self.module.cuda
-        stream = cuda.get_current_stream()
+        stream = self.module.cuda.get_current_stream()
         step = max(1, STAGING_BYTES // source.itemsize)
         for start in range(0, source.size, step):
             part = source[start : start + step]
             self._release()
-            try:
-                block = cuda.alloc_pinned_memory(part.nbytes)
-            except cuda.runtime.CUDARuntimeError as error:
-                if error.status != OUT_OF_MEMORY:
-                    raise
+            block = self._pin(part.nbytes)
+            if block is None:
                 target[start : start + step].set(part, stream)  # no pinned memory left: slower, and waits
                 stream.synchronize()
                 continue
             pinned = np.frombuffer(block, part.dtype, part.size)
             pinned[...] = part
-            target[start : start + step].set(pinned, stream)
-            event = cuda.Event(disable_timing=True)
-            event.record(stream)
-            with self._staging:
-                self._staged.append((event, block))
+            self._start(pinned, target[start : start + step], block)
+
+    def _pin(self, size: int) -> Any:
+        """Pinned memory of at least `size` bytes; None where there is none left."""
+        cuda = self.module.cuda
+        try:
+            return cuda.alloc_pinned_memory(size)
+        except cuda.runtime.CUDARuntimeError as error:
+            if error.status != OUT_OF_MEMORY:
+                raise
+            return None
+
+    def _start(self, source: np.ndarray, target: Array, kept: Any) -> None:
+        """Start copying pinned memory, of which `kept` is the owner, to `target`."""
+        cuda = self.module.cuda
+        stream = cuda.get_current_stream()
+        target.set(source, stream)
+        event = cuda.Event(disable_timing=True)
+        event.record(stream)
+        with self._staging:
+            self._staged.append((event, kept))
 
     def _release(self) -> None:
         """Let go of the pinned blocks whose copies are done: CuPy's pool would hand one out again while in use."""

@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,13 @@ from ..backend.cache import cache_dir
 from ..backend.device import get_backend
 from ..backend.diagnose import CudaDiagnosis, diagnose_cuda
 from ..backend.threads import cores
+from ..train.environment import cpu_model
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 COMPILERS = ("g++", "clang++", "nvcc")
-PACKAGES = ("gradflow", "numpy", "cupy", "rich", "typer", "safetensors", "ml_dtypes")
+PACKAGES = ("gradflow", "numpy", "scipy", "cupy", "rich", "typer", "pooch", "pillow", "ml_dtypes")
 CUPY_WHEELS = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
@@ -137,23 +137,6 @@ def machine() -> dict[str, str]:
         "cpu": cpu_model(),
         "cores": f"{usable} usable",
     }
-
-
-def cpu_model() -> str:
-    """The CPU's name, as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    if sys.platform == "darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            pass
-    return platform.processor() or platform.machine()
 
 
 def examine() -> Report:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
 # Errors whose message was written for people; of any other the type tells as much as the message.
-EXPECTED = (ArithmeticError, ImportError, OSError, RuntimeError, ValueError)
+EXPECTED = (ArithmeticError, ImportError, MemoryError, OSError, RuntimeError, ValueError)
 
 
 @contextmanager

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from . import commands_train, commands_use
 from .errors import one_line
+from .options import Grouped
 
 app = typer.Typer(
     help="Train neural networks on a tensor autograd engine, on a GPU or a CPU.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -22,15 +26,8 @@ app = typer.Typer(
 DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
 
 
-class DataName(str, Enum):
-    """The data sets there are."""
-
-    DIGITS = "digits"
-    FASHION_MNIST = "fashion-mnist"
-
-
 class OptimizerName(str, Enum):
-    """The optimizers there are."""
+    """The optimizers that can be warmed up."""
 
     ADAM = "adam"
     SGD = "sgd"
@@ -44,6 +41,10 @@ class ModelName(str, Enum):
     LENET = "lenet"
     CNN = "cnn"
     CNN_BN = "cnn_bn"
+
+
+def _add(command: Callable[..., None], summary: str, epilog: str | None = None, name: str | None = None) -> None:
+    app.command(name, cls=Grouped, short_help=summary, epilog=epilog)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,47 +64,16 @@ def options(
     """Train neural networks on a tensor autograd engine, on a GPU or a CPU."""
 
 
-@app.command()
-def train(
-    data: Annotated[DataName, typer.Option(help="The data set.")] = DataName.DIGITS,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder with the files of fashion-mnist, if not where Debian puts them.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images in a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Highest learning rate of the schedule.")] = None,
-    optimizer: Annotated[OptimizerName, typer.Option(help="How steps are taken.")] = OptimizerName.ADAM,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or cuda:1; by default what GRADFLOW_DEVICE says, or auto.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and of the order of the images.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the run, by default that of the data set.")] = None,
-    runs_dir: Annotated[Path, typer.Option(help="Folder that holds the runs.")] = Path("runs"),
-    debug: Annotated[bool, DEBUG] = False,
-) -> None:
-    """Train the default CNN and keep its weights and metrics in RUNS_DIR/NAME.
-
-    Epochs, batch size and learning rate are chosen to suit the data set where they are not given.
-    """
-    with one_line(debug):
-        from .train import run
-
-        code = run(
-            data=data.value,
-            data_dir=data_dir,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            optimizer=optimizer.value,
-            device=device,
-            seed=seed,
-            name=name,
-            runs_dir=runs_dir,
-        )
-    raise typer.Exit(code)
+_add(commands_train.train, "Train a model, or go on with it.", commands_train.TRAIN_EXAMPLES)
+_add(commands_use.evaluate, "Evaluate a trained model.", commands_use.EVAL_EXAMPLES, "eval")
+_add(commands_use.predict, "Classify images by a trained model.", commands_use.PREDICT_EXAMPLES)
+_add(commands_use.models, "List the models there are.")
+_add(commands_train.verify_resume, "Prove that a killed run goes on.", commands_train.VERIFY_EXAMPLES, "verify-resume")
+app.add_typer(commands_use.runs_app, name="runs")
+app.add_typer(commands_use.data_app, name="data")
 
 
-@app.command()
+@app.command(short_help="Say which device is used and why.")
 def doctor(debug: Annotated[bool, DEBUG] = False) -> None:
     """Say which device will be used and why, and what is missing."""
     with one_line(debug):
@@ -113,7 +83,7 @@ def doctor(debug: Annotated[bool, DEBUG] = False) -> None:
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(short_help="Time the engine on this machine.")
 def bench(debug: Annotated[bool, DEBUG] = False) -> None:
     """Time the engine on this machine, beside PyTorch where that is installed."""
     with one_line(debug):
@@ -123,7 +93,7 @@ def bench(debug: Annotated[bool, DEBUG] = False) -> None:
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(short_help="Compare a device with NumPy, op by op.")
 def audit(
     model: Annotated[
         ModelName, typer.Option(help="The network; default is the one that gradflow train trains.")
@@ -152,7 +122,7 @@ def audit(
     raise typer.Exit(code)
 
 
-@app.command()
+@app.command(short_help="Compile a network's kernels ahead of time.")
 def warmup(
     model: Annotated[
         ModelName, typer.Option(help="The network; default is the one that gradflow train trains.")
@@ -172,5 +142,11 @@ def warmup(
 
 def main() -> NoReturn:
     """The command `gradflow`."""
+    if logging.lastResort is not None:  # what prints warnings where nobody set logging up
+        logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
     app(prog_name="gradflow")
     sys.exit()

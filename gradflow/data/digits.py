@@ -8,27 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import DataError, Dataset, Split, scaled, stratified_split
+from .errors import DataError
+from .images import ImageData, Split, stratified_split
 
 FILE = Path(__file__).with_name("files") / "digits.csv.gz"
 COUNT, SIDE, INK = 1797, 8, 16  # INK: the value of a pixel that is all ink
 TEST_COUNT, SPLIT_SEED = 360, 0
 
 
-def load_digits() -> Dataset:
+def load_digits() -> ImageData:
     """1,437 training and 360 test images, float32 (n, 1, 8, 8), of the digits 0 to 9.
 
     The split is stratified and fixed. Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits,
     UCI Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49.
     """
     table = _read(FILE)
-    images = scaled(table[:, :-1].reshape(-1, 1, SIDE, SIDE), INK)
+    pixels = table[:, :-1].reshape(-1, 1, SIDE, SIDE)
     labels = table[:, -1].astype(np.int64)
     train, test = stratified_split(labels, TEST_COUNT, SPLIT_SEED)
-    return Dataset(
+    return ImageData(
         name="digits",
-        train=Split(images[train], labels[train]),
-        test=Split(images[test], labels[test]),
+        train=Split(pixels[train], labels[train], top=INK),
+        test=Split(pixels[test], labels[test], top=INK),
         classes=tuple([str(digit) for digit in range(10)]),
     )
 

@@ -10,26 +10,28 @@ from typing import IO
 
 import numpy as np
 
-from .dataset import DataError
+from .errors import DataError
 
 UINT8 = 0x08  # the code for unsigned bytes, the one type these data sets use
 GZIP_MAGIC = b"\x1f\x8b"
+LIMIT = 1 << 31
 
 
-def read_idx(path: str | Path, ndim: int, cure: str = "fetch the file again") -> np.ndarray:
+def read_idx(path: str | Path, ndim: int, cure: str = "fetch the file again", *, limit: int = LIMIT) -> np.ndarray:
     """The uint8 array with `ndim` dimensions in an idx file, gzipped or not.
 
     Format (http://yann.lecun.com/exdb/mnist/): 0, 0, the type's code, the number of dimensions, each size as a
-    big-endian 32-bit integer, the data in C order. DataError names the file, what was expected and the `cure`.
+    big-endian 32-bit integer, the data in C order. DataError names the file, what was expected and the `cure`; more
+    than `limit` bytes of data are not read, as a small gzip file can unpack to any size.
     """
     try:
         with open(path, "rb") as raw:
             zipped = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
             if not zipped:
-                return _parse(raw, ndim)
+                return _parse(raw, ndim, limit)
             with gzip.open(raw, "rb") as unzipped:
-                return _parse(unzipped, ndim)
+                return _parse(unzipped, ndim, limit)
     except EOFError:
         raise DataError(f"[idx] {path}: the gzip file ends too early, it is truncated; {cure}") from None
     except (OSError, zlib.error, _FormatError) as error:
@@ -41,7 +43,7 @@ class _FormatError(Exception):
     """What is wrong with the content of a file, without the file's name."""
 
 
-def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int) -> np.ndarray:
+def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int, limit: int) -> np.ndarray:
     expected = bytes([0, 0, UINT8, ndim])
     magic = file.read(4)
     if magic != expected:
@@ -52,6 +54,8 @@ def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int) -> np.ndarray:
         raise _FormatError(f"expected {ndim} sizes in the header, the file ends after {len(header) // 4}")
     shape = tuple([int(size) for size in np.frombuffer(header, ">u4")])
     size = math.prod(shape)
+    if size > limit:
+        raise _FormatError(f"expected at most {limit:,} bytes, the header says {size:,} for shape {shape}")
     # One byte more than needed: it shows excess data, and reading to the end checks gzip's checksum.
     data = _read_up_to(file, size + 1)
     if len(data) != size:

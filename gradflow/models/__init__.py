@@ -1,6 +1,7 @@
 """Nets to train. Those that torchvision has too take its weights: keys and shapes of the state_dict are the same."""
 
-from . import mobilenet, resnet, small, squeezenet, vgg, vit
+from . import build, mobilenet, resnet, small, squeezenet, vgg, vit
+from .build import *
 from .mobilenet import *
 from .resnet import *
 from .small import *
@@ -9,6 +10,7 @@ from .vgg import *
 from .vit import *
 
 __all__ = [
+    *build.__all__,
     *mobilenet.__all__,
     *resnet.__all__,
     *small.__all__,

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import nn
 from ..functions import flatten
+from .resnet import check_stem
 
 STAGES = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
@@ -44,16 +45,24 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """Images (N, in_channels, H, W) -> (N, num_classes); width_mult scales the channels of all layers.
 
-    Keys and shapes of the state_dict are torchvision's.
+    Keys and shapes of the state_dict are torchvision's. stem is "imagenet" or "cifar": with the latter the first
+    convolution and the second stage have stride 1, so that an image of 32 pixels ends as 4x4, not as one pixel.
     """
 
     def __init__(
-        self, num_classes: int = 1000, in_channels: int = 3, width_mult: float = 1.0, dropout: float = 0.2
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        width_mult: float = 1.0,
+        dropout: float = 0.2,
+        stem: str = "imagenet",
     ) -> None:
         super().__init__()
+        large = check_stem("MobileNetV2", stem)
         channels, last = _scaled(FIRST * width_mult), _scaled(LAST * max(1.0, width_mult))
-        layers: list[nn.Module] = [_convolution(in_channels, channels, 3, stride=2)]
-        for expansion, width, count, stride in STAGES:
+        layers: list[nn.Module] = [_convolution(in_channels, channels, 3, stride=2 if large else 1)]
+        for stage, (expansion, width, count, stride) in enumerate(STAGES):
+            stride = 1 if stage == 1 and not large else stride
             out_channels = _scaled(width * width_mult)
             for i in range(count):
                 layers.append(InvertedResidual(channels, out_channels, stride if i == 0 else 1, expansion))
@@ -73,10 +82,14 @@ class MobileNetV2(nn.Module):
 
 
 def mobilenet_v2(
-    num_classes: int = 1000, in_channels: int = 3, width_mult: float = 1.0, dropout: float = 0.2
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    width_mult: float = 1.0,
+    dropout: float = 0.2,
+    stem: str = "imagenet",
 ) -> MobileNetV2:
     """MobileNetV2: 3,504,872 parameters for ImageNet."""
-    return MobileNetV2(num_classes, in_channels, width_mult, dropout)
+    return MobileNetV2(num_classes, in_channels, width_mult, dropout, stem)
 
 
 __all__ = ["MobileNetV2", "mobilenet_v2"]

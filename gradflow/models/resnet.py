@@ -8,7 +8,14 @@ from .. import nn
 from ..functions import flatten
 from ..nn import functional as F
 
-WIDTHS = (64, 128, 256, 512)
+STEMS = ("imagenet", "cifar")
+
+
+def check_stem(model: str, stem: str) -> bool:
+    """Whether a stem is the one for large images; ValueError unless it is one of the two."""
+    if stem not in STEMS:
+        raise ValueError(f"[{model}] stem must be 'imagenet' or 'cifar', got {stem!r}")
+    return stem == "imagenet"
 
 
 class BasicBlock(nn.Module):
@@ -36,25 +43,29 @@ class ResNet(nn.Module):
 
     blocks is how many each stage has. stem is "imagenet" (a 7x7 convolution of stride 2, then 3x3 max pooling of stride
     2: made for 224 pixels) or "cifar" (a 3x3 convolution of stride 1: made for 32). With the former, keys and shapes of
-    the state_dict are torchvision's.
+    the state_dict are torchvision's. width is the channels of the first stage; the next have 2, 4 and 8 times as many.
     """
 
     def __init__(
-        self, blocks: tuple[int, int, int, int], num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet"
+        self,
+        blocks: tuple[int, int, int, int],
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        stem: str = "imagenet",
+        width: int = 64,
     ) -> None:
         super().__init__()
-        if stem not in ("imagenet", "cifar"):
-            raise ValueError(f"[ResNet] stem must be 'imagenet' or 'cifar', got {stem!r}")
-        large = stem == "imagenet"
+        large = check_stem("ResNet", stem)
         kernel, stride = (7, 2) if large else (3, 1)
-        self.conv1 = nn.Conv2d(in_channels, WIDTHS[0], kernel, stride, padding=kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.conv1 = nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if large else nn.Identity()
-        channels = WIDTHS[0]
-        for i, (width, count) in enumerate(zip(WIDTHS, blocks, strict=True)):
-            stage = [BasicBlock(channels if k == 0 else width, width, 2 if i and k == 0 else 1) for k in range(count)]
+        channels = width
+        for i, count in enumerate(blocks):
+            wide = width << i
+            stage = [BasicBlock(channels if k == 0 else wide, wide, 2 if i and k == 0 else 1) for k in range(count)]
             setattr(self, f"layer{i + 1}", nn.Sequential(*stage))
-            channels = width
+            channels = wide
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
@@ -67,14 +78,14 @@ class ResNet(nn.Module):
         return self.fc(flatten(self.avgpool(x), 1))
 
 
-def resnet18(num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet") -> ResNet:
+def resnet18(num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet", width: int = 64) -> ResNet:
     """ResNet-18: 11,689,512 parameters for ImageNet, 11,173,962 for CIFAR-10 (num_classes=10, stem="cifar")."""
-    return ResNet((2, 2, 2, 2), num_classes, in_channels, stem)
+    return ResNet((2, 2, 2, 2), num_classes, in_channels, stem, width)
 
 
-def resnet34(num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet") -> ResNet:
+def resnet34(num_classes: int = 1000, in_channels: int = 3, stem: str = "imagenet", width: int = 64) -> ResNet:
     """ResNet-34: 21,797,672 parameters for ImageNet, 21,282,122 for CIFAR-10 (num_classes=10, stem="cifar")."""
-    return ResNet((3, 4, 6, 3), num_classes, in_channels, stem)
+    return ResNet((3, 4, 6, 3), num_classes, in_channels, stem, width)
 
 
 __all__ = ["ResNet", "resnet18", "resnet34"]

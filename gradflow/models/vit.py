@@ -57,10 +57,22 @@ class VisionTransformer(nn.Module):
 
 
 def vit_tiny(
-    num_classes: int = 10, image_size: int = 32, patch_size: int = 4, in_channels: int = 3, dropout: float = 0.0
+    num_classes: int = 10,
+    image_size: int = 32,
+    patch_size: int = 4,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+    width: int = 192,
 ) -> VisionTransformer:
-    """ViT-Ti (12 layers of 192 numbers and 3 heads) for 32 x 32 images: 5,362,762 parameters for CIFAR-10."""
-    return VisionTransformer(image_size, patch_size, num_classes, in_channels, dropout=dropout)
+    """ViT-Ti (12 layers of 192 numbers and 3 heads) for 32 x 32 images: 5,362,762 parameters for CIFAR-10.
+
+    width is how many numbers stand for a patch; a head has 64 of them, or all where there are fewer. ValueError where
+    that leaves a rest.
+    """
+    heads = max(1, width // 64)
+    if width % heads:
+        raise ValueError(f"[vit_tiny] width must be a multiple of 64, or at most 64, got {width}")
+    return VisionTransformer(image_size, patch_size, num_classes, in_channels, width, 12, heads, 4 * width, dropout)
 
 
 __all__ = ["VisionTransformer", "vit_tiny"]

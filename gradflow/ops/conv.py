@@ -29,6 +29,8 @@ from ..backend.workspace import get_conv_workspace
 from .elementwise import wide
 
 Pair = tuple[int, int]
+CACHE = 1 << 19
+"""Bytes of columns that a thread of a CPU makes at a time, if more than one image has so many."""
 
 
 class Geometry(NamedTuple):
@@ -56,7 +58,7 @@ def chunks(np: Any, geometry: Geometry, itemsize: int) -> Iterator[slice]:
     """Slices of the batch whose columns fit the workspace: a CPU's cache, or a share of a GPU's memory."""
     rows, cols = geometry.out
     per_image = rows * cols * geometry.w_shape[1] * geometry.groups * geometry.w_shape[2] * geometry.w_shape[3]
-    limit = 1 << 19 if np.__name__ == "numpy" else get_conv_workspace()
+    limit = CACHE if np.__name__ == "numpy" else get_conv_workspace()
     step = max(1, limit // max(1, per_image * itemsize))
     for start in range(0, geometry.x_shape[0], step):
         yield slice(start, min(start + step, geometry.x_shape[0]))

@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from ..autograd import fast
 from ..autograd.engine import Pass
 from ..autograd.function import Call
 from ..autograd.grad_mode import enable_grad, no_grad
-from ..autograd.primitive import Primitive, Raw, raw_over
+from ..autograd.primitive import Primitive, Raw
 from ..autograd.pull import pull
 from ..autograd.tape import Node
 from ..autograd.value import Value
+from ..autograd.watch import Run, watching
 from ..backend import DeviceLike, get_backend, kernels
 from ..backend.base import Backend, guarded
 from ..backend.dtypes import is_floating
@@ -38,7 +37,6 @@ TOLERANCE = 32.0
 """How many times NumPy's own error a device's may be. TF32, whose products are off by 2^-11, is far beyond it."""
 
 COPY_BYTES = 256 << 20  # the size of the copy that measures a GPU's bandwidth; more than its cache holds
-_lock = threading.Lock()
 
 
 def audit(
@@ -64,7 +62,8 @@ def audit(
         fn = copy.deepcopy(fn).to(backend.device)
     placed = [_placed(x, backend) for x in inputs]
     found = Audit(str(backend.device), tolerance, copy_bandwidth(backend))
-    with _lock, _Recorder(backend, found) as recorder:
+    recorder = _Recorder(backend, found)
+    with watching([backend], recorder.run):
         with enable_grad():
             outputs = fn(*placed)
         outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
@@ -124,56 +123,41 @@ class _Bodies(NumpyBackend):
 class _AuditedPass(Pass):
     """A backward pass that hands every node to the recorder."""
 
+    short_way = False
+
     def __init__(self, recorder: _Recorder) -> None:
-        super().__init__(relink=False, targets={})  # with targets the engine takes no short way
+        super().__init__(relink=False)
         self.recorder = recorder
 
-    def wants(self, edge: Any) -> bool:
-        return True
-
-    def general_step(self, node: Node, gs: list[Any]) -> bool:
-        for i, hooks in (node.hooks or {}).items():
-            if gs[i] is not None:
-                gs[i] = self.call_hooks(hooks, gs[i])
-        with nullcontext() if node.raw is None else guarded(node.raw.backend):
-            for edge, g in self.recorder.pull(node, gs):
-                self.send(edge, g)
-        return True
+    def pull(self, node: Node, gs: list[Any]) -> list[tuple[Any, Any]]:
+        return self.recorder.pull(node, gs)
 
 
 class _Recorder:
-    """Stands in the way of all raw calls of one device while it is entered."""
+    """Takes down all raw calls of one device."""
 
     def __init__(self, backend: Backend, found: Audit) -> None:
         self.backend, self.found = backend, found
-        self.raw, self.bodies = raw_over(backend), Raw(_Bodies())
-        self.original = self.raw.run
+        self.bodies = Raw(_Bodies())
         self.rows: dict[tuple[str, str], Row] = {}
         self.launched: Counter[str] = Counter()
         self.quiet = False  # while a call is made again
         self.depth = 0
         self.repeats = 5 if backend.device.type == "cuda" else 1
 
-    def __enter__(self) -> _Recorder:
-        self.raw.run = self.run
-        fast.take_short_way(False)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.raw.run = self.original
-        fast.take_short_way(True)
-
     # -- what is recorded ---------------------------------------------------------------------------------------------
 
-    def run(self, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool = False) -> Any:
+    def run(
+        self, original: Run, prim: Primitive, args: Sequence[Any], static: dict[str, Any], residual: bool
+    ) -> Any:  # fmt: skip
         """`Raw.run`, recorded."""
         if self.quiet or isinstance(prim, Call):  # of a user's Function, what it calls is recorded
-            return self.original(prim, args, static, residual)
+            return original(prim, args, static, residual)
         row = self._row(prim.name, FORWARD if self.depth == 0 else INSIDE)
         launches, refusals = kernels.launches().get(prim.name, 0), kernels.fallbacks().get(prim.name, {})
         self.depth += 1
         try:
-            result = self.original(prim, args, static, residual)
+            result = original(prim, args, static, residual)
         finally:
             self.depth -= 1
         with self._unrecorded():
@@ -184,7 +168,7 @@ class _Recorder:
             self.launched[prim.name] += launched
             row.refusals += [reason for reason in declined if reason not in row.refusals]
             moved = 0 if prim.view else _bytes((args, result))
-            self._time(row, moved, lambda: self.original(prim, args, static, residual))
+            self._time(row, moved, lambda: original(prim, args, static, residual))
             has_floats = any([is_floating(a.dtype) for a in _arrays(args)])
 
             def body(convert: Callable[[Any], Any], dtype: Callable[[Any], Any]) -> list[np.ndarray]:

@@ -1,160 +1,249 @@
-"""The training loop, as a generator that reports what happened, and the evaluation of a model."""
+"""The training loop, and the evaluation of a model."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from time import perf_counter
+from typing import Any
+
+import numpy as np
 
 from .. import nn, optim
+from ..amp import GradScaler, autocast
 from ..autograd.grad_mode import no_grad
-from ..backend import DeviceLike
-from ..data import DataLoader, Dataset, Split, random_shift
+from ..backend import get_backend
+from ..data import DataLoader
 from ..nn.functional import cross_entropy
+from ..nn.utils import clip_grad_norm_
+from ..ops.random import default_generator
+from ..optim.lr_scheduler import LRScheduler
+from ..optim.swa_utils import AveragedModel
 from ..tensor import Tensor
-from .settings import Settings
+from .memory import memory_used
+from .nonfinite import explain_nonfinite
+from .report import DivergedError, EpochReport, Scores, StepReport
+from .state import Tally, Training, device_of
 
-WARM_UP = 0.1  # the share of all steps in which the learning rate rises
-EVALUATION_BATCH = 500  # images; nothing is recorded, so only speed counts
-
-
-class DivergedError(ArithmeticError):
-    """The loss became infinite or NaN."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Mean cross-entropy (nats) and share of right answers, in [0, 1], over a number of images."""
-
-    loss: float
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """Where an epoch stands: `seen` of its images, their `scores`, images a second so far."""
-
-    epoch: int
-    seen: int
-    scores: Scores
-    images_per_second: float
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """A finished epoch: scores in training (as the weights changed) and on the test split (after it).
-
-    `seconds` and `images_per_second` are those of training, without the evaluation.
-    """
-
-    epoch: int
-    train: Scores
-    test: Scores
-    seconds: float
-    images_per_second: float
+Loss = Callable[[Any, Any], Any]
+Callback = Callable[[Training], None]
+GPU_CHECK = 20  # steps between two looks at the loss on a GPU: a look waits for all that was launched
 
 
 def fit(
     model: nn.Module,
-    dataset: Dataset,
-    settings: Settings,
-    device: DeviceLike = None,
-    report_every: float = 0.1,
-) -> Iterator[BatchReport | EpochReport]:
-    """Train `model`, which is on `device`, by mini-batch gradient descent on cross-entropy; evaluate after each epoch.
+    loader: DataLoader,
+    optimizer: optim.Optimizer,
+    loss_fn: Loss = cross_entropy,
+    *,
+    epochs: int | None = None,
+    test_loader: DataLoader | None = None,
+    eval_every: int = 1,
+    scheduler: LRScheduler | None = None,
+    accumulate: int = 1,
+    max_norm: float | None = None,
+    ema: AveragedModel | None = None,
+    dtype: Any = None,
+    scaler: GradScaler | None = None,
+    check_every: int | None = None,
+    on_step: Iterable[Callback] = (),
+    on_epoch: Iterable[Callback] = (),
+    resume: Mapping[str, Any] | None = None,
+) -> Training:
+    """Train `model` by mini-batch gradient descent on loss_fn(model(images), labels); return the finished Training.
 
-    Yields a BatchReport every `report_every` seconds or so and an EpochReport after each epoch. Between two reports the
-    weights are whole, so a caller may stop there and keep them. DivergedError where the loss is no longer finite.
+    loader        gives batches on the model's device; a step takes `accumulate` of them, whose losses are averaged
+    loss_fn       gives the mean over a batch, one number
+    epochs        how many; None: until a callback sets `stop`
+    test_loader   evaluated after each `eval_every` epochs, and after the last, in evaluation mode
+    scheduler     its step is called after each optimiser step
+    max_norm      gradients are scaled down to this norm
+    ema           its averages take in the weights after each step; they are what is evaluated
+    dtype         float16 or bfloat16: the dtype of `autocast`; with float16 give a `scaler`
+    check_every   steps between two checks that loss and gradients are finite: by default 1, on a GPU 20
+    on_step       called with the Training after each optimiser step. Between steps the weights are whole and
+                  `state_dict` may be saved; setting `stop` to a reason ends the training there
+    on_epoch      called with the Training after each epoch, its report last in `history`
+    resume        what Training.state_dict returned: go on from there, to the same bits as if there had been no pause
+
+    Raises DivergedError where loss or gradients are no longer finite, naming the operation that made it so.
     """
-    shift = partial(random_shift, pixels=settings.shift) if settings.shift else None
-    loader = DataLoader(
-        dataset.train, settings.batch_size, shuffle=True, seed=settings.seed, device=device, transform=shift
-    )
-    optimizer = _optimizer(model, settings)
-    step, steps = 0, settings.epochs * len(loader)
-    for epoch in range(1, settings.epochs + 1):
-        model.train()
-        tally = _Tally()
-        start = reported = perf_counter()
-        for images, labels in loader:
-            _set_lr(optimizer, settings.lr * one_cycle(step, steps))
-            logits = model(images)
-            loss = cross_entropy(logits, labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            step += 1
-            tally.add(logits, labels, loss)
+    missing = [name for name in ("__len__", "dataset", "state_dict", "load_state_dict") if not hasattr(loader, name)]
+    if missing:
+        raise TypeError(f"[fit] the loader, a {type(loader).__name__}, has no {', '.join(missing)}; give a DataLoader")
+    t = Training(model, optimizer, loader, epochs=epochs, scheduler=scheduler, ema=ema, scaler=scaler)
+    if not len(loader):
+        raise ValueError(f"[fit] the loader has no batches: {len(loader.dataset)} images, drop_last={loader.drop_last}")
+    if resume is not None:
+        t.load_state_dict(resume)
+    place = device_of(model)
+    if check_every is None:
+        check_every = GPU_CHECK if place.type == "cuda" else 1
+    precision = partial(autocast, place.type, dtype) if dtype is not None else nullcontext
+    options = _Options(loss_fn, precision, accumulate, max_norm, check_every, tuple(on_step))
+    on_epoch = tuple(on_epoch)
+    while t.stop is None and (epochs is None or t.epoch < epochs):
+        _train_epoch(t, options)
+        if t.stop is not None:
+            break
+        scores, seconds = _read(t)
+        t.seconds += seconds - t.epoch_seconds
+        t.epoch, t.batch = t.epoch + 1, 0
+        due = test_loader is not None and (t.epoch % eval_every == 0 or t.epoch == epochs)
+        test = evaluate(t.best_model, test_loader, loss_fn, dtype=dtype) if due and test_loader is not None else None
+        speed, memory, left = t.tally.count / max(seconds, 1e-9), memory_used(get_backend(place)), seconds_left(t)
+        t.history.append(EpochReport(t.epoch, epochs, t.step, scores, test, t.lr, seconds, speed, memory, left))
+        t.tally, t.epoch_seconds = Tally(), 0.0
+        for callback in on_epoch:
+            callback(t)
+    return t
+
+
+class _Options:
+    """What the steps of a training have in common."""
+
+    def __init__(
+        self, loss_fn: Loss, precision: Callable[[], AbstractContextManager[Any]], accumulate: int,
+        max_norm: float | None, check_every: int, on_step: tuple[Callback, ...],
+    ) -> None:  # fmt: skip
+        self.loss_fn, self.precision, self.accumulate = loss_fn, precision, accumulate
+        self.max_norm, self.check_every, self.on_step = max_norm, check_every, on_step
+
+
+def _train_epoch(t: Training, o: _Options) -> None:
+    """The batches of an epoch that are still to come, until `stop` is set."""
+    t.model.train()
+    batches, mark = len(t.loader), perf_counter()
+    # With all batches done, as in a state saved after the last one, the loader stands at the next epoch's first.
+    for images, labels in t.loader if t.batch < batches else ():
+        before = default_generator.state
+        forward = partial(_loss, t.model, images, labels, o)
+        logits, loss = forward()
+        due = t.step % o.check_every == 0
+        if due:
+            _check(t, loss.item(), "loss", forward, before)
+        group = min(o.accumulate, batches - (t.batch - t.batch % o.accumulate))
+        share = loss / group if group > 1 else loss
+        (share if t.scaler is None else t.scaler.scale(share)).backward()
+        t.tally.add(logits, labels, loss)
+        t.batch += 1
+        if t.batch % o.accumulate == 0 or t.batch == batches:
+            _update(t, o, forward if due else None, before)
             now = perf_counter()
-            if now - reported >= report_every:
-                reported = now
-                yield BatchReport(epoch, tally.count, _finite(tally, epoch, settings), tally.count / (now - start))
-        scores = _finite(tally, epoch, settings)
-        seconds = perf_counter() - start
-        test = evaluate(model, dataset.test, device)
-        yield EpochReport(epoch, scores, test, seconds, tally.count / seconds)
+            t.seconds, t.epoch_seconds, mark = t.seconds + now - mark, t.epoch_seconds + now - mark, now
+            for callback in o.on_step:
+                callback(t)
+            if t.stop is not None:
+                return
 
 
-def evaluate(model: nn.Module, split: Split, device: DeviceLike = None) -> Scores:
-    """The scores of a model, which is on `device`, in evaluation mode, in which it is left."""
+def _loss(model: nn.Module, images: Tensor, labels: Tensor, o: _Options) -> tuple[Tensor, Tensor]:
+    with o.precision():
+        logits = model(images)
+        loss = o.loss_fn(logits, labels)
+    if loss.ndim:
+        raise ValueError(f"[fit] loss_fn gives a loss of shape {tuple(loss.shape)}, not one number; take its mean")
+    return logits, loss
+
+
+def _update(t: Training, o: _Options, forward: Callable[[], tuple[Tensor, Tensor]] | None, before: Any) -> None:
+    """Change the weights by the gradients, which are then gone; check these first, if `forward` is given."""
+    if t.scaler is not None:
+        t.scaler.unscale_(t.optimizer)  # and leave out a step whose gradients are not finite
+    elif forward is not None:
+        grads = [p.grad for group in t.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        _check(t, _sum(grads), "sum of the gradients", forward, before)
+    if o.max_norm is not None:
+        clip_grad_norm_([p for group in t.optimizer.param_groups for p in group["params"]], o.max_norm)
+    taken = True
+    if t.scaler is None:
+        t.optimizer.step()
+    else:
+        scale = t.scaler.get_scale()
+        t.scaler.step(t.optimizer)
+        t.scaler.update()
+        taken = t.scaler.get_scale() >= scale
+    t.optimizer.zero_grad()
+    t.step, t.lr = t.step + 1, float(t.optimizer.param_groups[0]["lr"])
+    if taken and t.scheduler is not None:
+        t.scheduler.step()
+    if taken and t.ema is not None:
+        t.ema.update_parameters(t.model)
+
+
+def _sum(tensors: Iterable[Tensor]) -> float:
+    """The sum of all elements, wherever they are: not finite where one is not."""
+    with no_grad(), np.errstate(all="ignore"):
+        sums = [x.sum() for x in tensors]
+        return float(sum([x.to(sums[0].device) for x in sums], 0.0))
+
+
+def check_finite(t: Training) -> None:
+    """Raise DivergedError where the loss of this epoch or a weight is not finite: a state that is not worth saving."""
+    if t.tally.count:
+        _check(t, t.tally.scores().loss, "mean loss")
+    _check(t, _sum(t.model.parameters()), "sum of the weights")
+
+
+def _read(t: Training) -> tuple[Scores, float]:
+    """The scores of the epoch so far, and its seconds with those in which a GPU did what was still to do for them."""
+    began = perf_counter()
+    scores = t.tally.scores()
+    seconds = t.epoch_seconds + perf_counter() - began
+    _check(t, scores.loss, "mean loss")
+    return scores, seconds
+
+
+def _check(
+    t: Training, value: float, what: str, forward: Callable[[], tuple[Tensor, Tensor]] | None = None, before: Any = None
+) -> None:
+    """Raise DivergedError, with the operation at fault, where a value is not finite."""
+    if math.isfinite(value):
+        return
+    found = "its batch is gone: check_every=1 would name the operation"
+    if forward is not None:
+        after = default_generator.state
+        default_generator.seek(before)
+        found = explain_nonfinite(lambda: forward()[1], t.model)
+        default_generator.seek(after)
+    raise DivergedError(
+        f"[train] the {what} is {value} in epoch {t.epoch + 1}, after {t.step} steps: {found}; "
+        f"try a lower lr than {t.lr:g}, or clip the gradients"
+    )
+
+
+def evaluate(model: nn.Module, loader: DataLoader, loss_fn: Loss = cross_entropy, *, dtype: Any = None) -> Scores:
+    """The scores of a model over all batches of a loader, in evaluation mode, in which it is left."""
     model.eval()
-    tally = _Tally()
-    with no_grad():
-        for images, labels in DataLoader(split, EVALUATION_BATCH, seed=0, device=device):
+    place = device_of(model)
+    tally = Tally()
+    with no_grad(), autocast(place.type, dtype) if dtype is not None else nullcontext():
+        for images, labels in loader:
             logits = model(images)
-            tally.add(logits, labels, cross_entropy(logits, labels))
+            tally.add(logits, labels, loss_fn(logits, labels))
     return tally.scores()
 
 
-def one_cycle(step: int, steps: int) -> float:
-    """The share of the highest learning rate at a step of `steps`: a straight rise to 1, then half a cosine towards 0.
-
-    L. N. Smith, Super-convergence, 2017, https://arxiv.org/abs/1708.07120, with the cosine of I. Loshchilov and
-    F. Hutter, SGDR, 2017, https://arxiv.org/abs/1608.03983.
-    """
-    rise = max(1, round(WARM_UP * steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
-
-
-class _Tally:
-    """Sums over batches, kept on the device: reading them is what waits for a GPU."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.loss: Tensor | float = 0.0
-        self.right: Tensor | int = 0
-
-    @no_grad()
-    def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        count = len(labels)
-        self.count += count
-        self.loss = self.loss + loss.detach() * count
-        self.right = self.right + (logits.detach().max(dim=1)[1] == labels).sum()
-
-    def scores(self) -> Scores:
-        return Scores(float(self.loss) / self.count, float(self.right) / self.count)
+def step_report(t: Training) -> StepReport:
+    """Where a training stands, for a callback of `on_step`; on a GPU this waits for all that was launched."""
+    scores, seconds = _read(t)
+    return StepReport(
+        epoch=t.epoch + 1,
+        epochs=t.epochs,
+        step=t.step,
+        seen=t.tally.count,
+        images=len(t.loader.dataset),
+        scores=scores,
+        images_per_second=t.tally.count / max(seconds, 1e-9),
+        lr=t.lr,
+        memory=memory_used(get_backend(device_of(t.model))),
+        seconds_left=seconds_left(t),
+    )
 
 
-def _optimizer(model: nn.Module, settings: Settings) -> optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return optim.SGD(model.parameters(), lr=settings.lr, momentum=0.9, weight_decay=5e-4)
-    return optim.Adam(model.parameters(), lr=settings.lr)
-
-
-def _set_lr(optimizer: optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def _finite(tally: _Tally, epoch: int, settings: Settings) -> Scores:
-    scores = tally.scores()
-    if not math.isfinite(scores.loss):
-        raise DivergedError(
-            f"[train] the loss is {scores.loss} in epoch {epoch} with {settings.optimizer} at lr {settings.lr:g}; "
-            "try a smaller lr"
-        )
-    return scores
+def seconds_left(t: Training) -> float | None:
+    """The time to the end at the pace so far, evaluations not counted; None where there is no end or no pace."""
+    done = t.epoch + t.batch / len(t.loader)
+    return None if t.epochs is None or done == 0 else max(0.0, t.seconds * (t.epochs / done - 1))

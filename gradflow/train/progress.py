@@ -1,138 +1,211 @@
-"""What a person sees while a model trains: a live line on a terminal, plain lines elsewhere."""
+"""What a person, or a program, sees while a model trains: a live line on a terminal, plain or JSON lines elsewhere."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from .loop import BatchReport, EpochReport
+import numpy as np
+
+from .table import table_lines
+from .wording import GAP, duration, encodable, epoch_cells, labelled, percent, step_cells, visible, worded
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from .report import EpochReport, StepReport
 
-QUIET = 10.0  # seconds between plain lines within an epoch
-ROOM_FOR_BAR = 76  # columns: the text takes about 66
+__all__ = ["Display", "JsonLines", "Plain", "Quiet", "duration", "open_display", "percent"]
+
+SILENCE = 10.0  # seconds between plain lines within an epoch
+TABLE_ROWS = 24  # of the table in a log, which has a line for each epoch anyway
 
 
 class Display(AbstractContextManager["Display"]):
-    """Shows reports of `fit`; this one prints plain lines to `stream`, for logs and pipes.
+    """What is told how a run goes. This one shows nothing; subclasses define what they show.
 
-    `epochs` is the number of epochs to come, `images` that of the images in each.
+    As a context, it has the terminal to itself from beginning to end. What is told before or after is shown too.
     """
-
-    def __init__(self, epochs: int, images: int, stream: TextIO | None = None) -> None:
-        self.epochs = epochs
-        self.images = images
-        self.stream = sys.stdout if stream is None else stream
-        self.start = self.shown = perf_counter()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the terminal as it was."""
 
-    def batch(self, report: BatchReport) -> None:
-        """Show how far an epoch is."""
-        now = perf_counter()
-        if now - self.shown >= QUIET:
-            done = report.seen / self.images
-            self.line(
-                f"{self.numbered(report.epoch)}  {done:4.0%}  loss {report.scores.loss:.4f}  "
-                f"accuracy {percent(report.scores.accuracy)}  {report.images_per_second:,.0f} images/s  "
-                f"{self.time_left(report.epoch - 1 + done)} left"
-            )
+    def plan(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Say what will be done: labels and texts, ("data", "digits: 1,437 training images")."""
+
+    def step(self, report: StepReport) -> None:
+        """Show how far an epoch is. Cheap: may be called at every step."""
 
     def epoch(self, report: EpochReport) -> None:
         """Show the results of an epoch."""
-        left = f"  {self.time_left(report.epoch)} left" if report.epoch < self.epochs else ""
-        self.line(self.summary(report) + left)
 
-    def line(self, text: str) -> None:
-        """Print a line that stays."""
+    def line(self, text: str, style: str | None = None) -> None:
+        """Print text that stays; `style` is one of rich's, for terminals."""
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+
+    def error(self, text: str) -> None:
+        """Tell programs why the run ends; people read it on the standard error."""
+
+    def table(self, reports: Sequence[EpochReport]) -> None:
+        """Show all epochs of the run at its end."""
+
+    def final(self, values: Mapping[str, Any]) -> None:
+        """Show the run's outcome: by name its files, times and scores."""
+
+
+class Plain(Display):
+    """Plain lines, for logs and pipes: one for each epoch, and one each ten seconds within one."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stdout if stream is None else stream
         self.shown = perf_counter()
-        print(text, file=self.stream, flush=True)
 
-    def numbered(self, epoch: int) -> str:
-        """`epoch  3/30`."""
-        return f"epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"
+    def plan(self, lines: Sequence[tuple[str, str]]) -> None:
+        for label, text in lines:
+            self.line(labelled(label, text))
 
-    def summary(self, report: EpochReport) -> str:
-        """An epoch in one line."""
-        return (
-            f"{self.numbered(report.epoch)}  loss {report.train.loss:.4f}  accuracy {percent(report.train.accuracy)}  "
-            f"test {percent(report.test.accuracy)}  {report.images_per_second:,.0f} images/s"
-        )
-
-    def time_left(self, done: float) -> str:
-        """The time for the epochs to come, after `done` of them, at the pace so far."""
-        seconds = (perf_counter() - self.start) * (self.epochs - done) / max(done, 1e-9)
-        minutes, seconds = divmod(round(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}" if minutes >= 60 else f"{minutes}:{seconds:02}"
-
-
-class LiveDisplay(Display):
-    """A bar that moves, with loss, accuracy, images a second and the time left, below a line for each epoch."""
-
-    def __init__(self, epochs: int, images: int, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
-        from rich.table import Column
-
-        super().__init__(epochs, images)
-        self.console = console
-        # Where room is short the bar goes first, then the right end of the text.
-        whole = Column(no_wrap=True, min_width=len(self.numbered(1)))
-        columns: list[ProgressColumn] = [TextColumn("{task.fields[numbered]}", style="bold", table_column=whole)]
-        if console.width >= ROOM_FOR_BAR:
-            columns.append(BarColumn(bar_width=None))
-        columns.append(TextColumn("{task.fields[status]}"))
-        self.bar = Progress(*columns, console=console, transient=True, expand=True)
-        self.task = self.bar.add_task("train", total=epochs * images, numbered=self.numbered(1), status="")
-
-    def __enter__(self) -> LiveDisplay:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
-
-    def batch(self, report: BatchReport) -> None:
-        done = report.epoch - 1 + report.seen / self.images
-        status = (
-            f"loss {report.scores.loss:.4f}  accuracy {percent(report.scores.accuracy)}  "
-            f"{report.images_per_second:,.0f} images/s  {self.time_left(done)} left"
-        )
-        self._move(report.epoch, done, status)
+    def step(self, report: StepReport) -> None:
+        if perf_counter() - self.shown >= SILENCE:
+            cells = step_cells(report)
+            names = ("epoch", "share", "loss", "accuracy", "speed", "left")
+            self.line(GAP.join([cells[name] for name in names if name in cells]))
 
     def epoch(self, report: EpochReport) -> None:
-        self.line(self.summary(report))
-        status = (
-            f"loss {report.train.loss:.4f}  accuracy {percent(report.train.accuracy)}  "
-            f"{report.images_per_second:,.0f} images/s  {self.time_left(report.epoch)} left"
-        )
-        self._move(min(report.epoch + 1, self.epochs), report.epoch, status)
+        self.line(GAP.join(self.summary(report).values()))
 
-    def line(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+    def line(self, text: str, style: str | None = None) -> None:
+        self.shown = perf_counter()
+        _print(text, self.stream)
 
-    def _move(self, epoch: int, done: float, status: str) -> None:
-        self.bar.update(self.task, completed=done * self.images, numbered=self.numbered(epoch), status=status)
+    def warn(self, text: str) -> None:
+        self.line(f"warning: {text}", "yellow")
+
+    def table(self, reports: Sequence[EpochReport]) -> None:
+        self.lines(table_lines(reports, rows=TABLE_ROWS))
+
+    def final(self, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            self.line(labelled(name.replace("_", " "), worded(name, value)))
+
+    def lines(self, table: Sequence[tuple[str, str | None]]) -> None:
+        """A table with its styles, between empty lines."""
+        if table:
+            for text, style in [("", None), *table, ("", None)]:
+                self.line(text, style)
+
+    def summary(self, report: EpochReport) -> dict[str, str]:
+        """The cells of an epoch's line: the time left is of no use after the last one."""
+        last = report.epochs is not None and report.epoch >= report.epochs
+        hidden = {"memory", "lr", "left"} if last else {"memory", "lr"}
+        return {name: text for name, text in epoch_cells(report).items() if name not in hidden}
 
 
-def open_display(epochs: int, images: int) -> Display:
-    """A LiveDisplay where the standard output is a terminal that can redraw a line, or else plain lines."""
-    if not sys.stdout.isatty():
-        return Display(epochs, images)
+class JsonLines(Display):
+    """Each report as one JSON object in a line of its own, `{"event": "step", ...}`. NaN and infinity become null.
+
+    Events are "plan", "step", "epoch", "message", "warning", and last "final" or "error".
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stdout if stream is None else stream
+
+    def plan(self, lines: Sequence[tuple[str, str]]) -> None:
+        self._write("plan", lines=lines)
+
+    def step(self, report: StepReport) -> None:
+        self._write(
+            "step", epoch=report.epoch, epochs=report.epochs, step=report.step, seen=report.seen, images=report.images,
+            loss=report.scores.loss, accuracy=report.scores.accuracy, images_per_second=report.images_per_second,
+            lr=report.lr, memory=report.memory, seconds_left=report.seconds_left,
+        )  # fmt: skip
+
+    def epoch(self, report: EpochReport) -> None:
+        test = report.test
+        self._write(
+            "epoch", epoch=report.epoch, epochs=report.epochs, step=report.step,
+            train_loss=report.train.loss, train_accuracy=report.train.accuracy,
+            test_loss=test.loss if test else None, test_accuracy=test.accuracy if test else None,
+            lr=report.lr, seconds=report.seconds, images_per_second=report.images_per_second,
+            memory=report.memory, seconds_left=report.seconds_left,
+        )  # fmt: skip
+
+    def line(self, text: str, style: str | None = None) -> None:
+        self._write("message", text=text)
+
+    def warn(self, text: str) -> None:
+        self._write("warning", text=text)
+
+    def error(self, text: str) -> None:
+        self._write("error", text=text)
+
+    def final(self, values: Mapping[str, Any]) -> None:
+        self._write("final", **values)
+
+    def _write(self, event: str, **values: Any) -> None:
+        print(json.dumps({"event": event} | jsonable(values), allow_nan=False), file=self.stream, flush=True)
+
+
+class Quiet(Display):
+    """Warnings on the standard error, and nothing else."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = sys.stderr if stream is None else stream
+
+    def warn(self, text: str) -> None:
+        _print(f"warning: {text}", self.stream)
+
+
+def open_display(mode: str = "auto", stream: TextIO | None = None) -> Display:
+    """The display of a mode: "plain", "live", "json", "quiet" or "auto": live on a terminal that can redraw a line.
+
+    Without `stream` it writes to the standard output, a quiet one to the standard error. ValueError for other modes.
+    """
+    if mode == "auto":
+        mode = "live" if _can_redraw(sys.stdout if stream is None else stream) else "plain"
+    makers: dict[str, Callable[[TextIO | None], Display]] = {
+        "plain": Plain, "live": _live, "json": JsonLines, "quiet": Quiet
+    }  # fmt: skip
+    if mode not in makers:
+        raise ValueError(f"[display] no display is called {mode!r}; choose one of auto, {', '.join(makers)}")
+    return makers[mode](stream)
+
+
+def _live(stream: TextIO | None) -> Display:
+    from .live import Live
+
+    return Live(stream)
+
+
+def _can_redraw(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that moves its cursor; rich knows the rest of what may stand against it."""
+    if not stream.isatty():
+        return False
     from rich.console import Console
 
-    console = Console()
-    return Display(epochs, images) if console.is_dumb_terminal else LiveDisplay(epochs, images, console)
+    console = Console(file=stream)
+    return console.is_interactive and not console.is_dumb_terminal and not console.legacy_windows
 
 
-def percent(share: float) -> str:
-    """A share in [0, 1] as it is printed everywhere: `98.61 %`."""
-    return f"{100 * share:.2f} %"
+def _print(text: str, stream: TextIO) -> None:
+    print(encodable(visible(text), stream.encoding), file=stream, flush=True)
+
+
+def jsonable(value: Any) -> Any:
+    """`value` as strict JSON has it: no NaN, no infinity; paths, and what else is not known, as text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)

@@ -1,10 +1,18 @@
-"""The folder of a run."""
+"""The folder of a run: its name, and who works in it."""
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from .atomic import cannot_write, write_atomically
+
+LOCK, HOLDER = "lock", "lock.json"
 RESERVED = frozenset('<>:"/\\|?*')
 
 
@@ -34,6 +42,59 @@ def make_run_dir(root: str | Path, default: str, name: str | None = None) -> Pat
         else:
             return root / candidate
     raise AssertionError("unreachable")
+
+
+class RunLockedError(OSError):
+    """Another process works in a run's folder; the message names it."""
+
+
+@contextmanager
+def lock_run(folder: str | Path) -> Iterator[None]:
+    """Hold the folder of a run, which exists, as the only process that trains in it.
+
+    The system frees it when the process ends, however it ends. RunLockedError at once where another process holds it
+    (or another thread of this one), OSError where no file can be written there.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(folder)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunLockedError(
+            f"[train] {folder} is in use by {_holder(folder)}; wait for it, stop it, or give this run another name"
+        ) from None
+    except NotImplementedError:
+        raise OSError(
+            f"[train] the file system of {folder} has no locks, so two runs there could mix; choose another folder"
+        ) from None
+    except OSError as error:
+        raise OSError(f"[train] {cannot_write(folder / LOCK, error, 0)}") from error
+    try:
+        _write_holder(folder)
+        yield
+    finally:
+        with suppress(OSError):  # what stays there is overwritten by the next holder
+            (folder / HOLDER).unlink()
+        lock.release()
+
+
+def _write_holder(folder: Path) -> None:
+    """Say who holds the lock, in a file beside it: some versions of filelock empty the lock file itself."""
+    text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+    try:
+        write_atomically(folder / HOLDER, text)
+    except OSError as error:
+        raise OSError(f"[train] {cannot_write(folder / HOLDER, error, len(text))}") from error
+
+
+def _holder(folder: Path) -> str:
+    try:
+        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"process {found['pid']} on {found['host']}"
+    except (OSError, ValueError, LookupError, TypeError):  # it has the lock and has not yet said who it is
+        return "another process"
 
 
 def _check(name: str) -> None:

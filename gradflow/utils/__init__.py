@@ -1,5 +1,5 @@
-"""Helpers around training: `checkpoint`."""
+"""Helpers around training: `checkpoint`, and the data sets and loaders of `data`."""
 
-from . import checkpoint
+from . import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]

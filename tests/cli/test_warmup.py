@@ -7,15 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.test_main import gradflow
 
 from gradflow.backend.base import DeviceError
 from gradflow.cli.warmup import warm_up
 
+from .conftest import process
+
 
 def test_the_second_time_all_is_in_the_cache(tmp_path: Path) -> None:
     command = ("warmup", "--device", "emulated", "--model", "mlp", "--optimizer", "sgd", "--batch-size", "4")
-    first, second = [gradflow(*command, cwd=tmp_path, GRADFLOW_CACHE=str(tmp_path / "cache")) for _ in range(2)]
+    first, second = [process(*command, cwd=tmp_path, GRADFLOW_CACHE=str(tmp_path / "cache")) for _ in range(2)]
     if "needs a C++ compiler" in first.stderr:
         pytest.skip(first.stderr)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
@@ -36,6 +37,6 @@ def test_without_a_gpu_it_says_what_is_missing(no_cupy: Callable[[int], None]) -
 
 
 def test_nothing_is_compiled_for_the_cpu(tmp_path: Path) -> None:
-    done = gradflow("warmup", "--device", "cpu", cwd=tmp_path)
+    done = process("warmup", "--device", "cpu", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == "error: [warmup] nothing is compiled for the CPU; say --device cuda or --device emulated\n"

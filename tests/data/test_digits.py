@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradflow.data import DataError, Split, digits, load_digits
-from gradflow.data.dataset import stratified_split
+from gradflow.data.images import stratified_split
 
 
 def test_shapes_types_and_range():

@@ -33,6 +33,7 @@ def build(**options: Any) -> types.ModuleType:
     module.ndarray = ndarray  # type: ignore[attr-defined]
     module.cuda = cuda.namespace(world)  # type: ignore[attr-defined]
     module.RawModule = RawModule  # type: ignore[attr-defined]
+    module.get_default_memory_pool = cuda.MemoryPool  # type: ignore[attr-defined]
     module.linalg = linalg.namespace()  # type: ignore[attr-defined]
     tricks = types.SimpleNamespace(as_strided=functions.as_strided, sliding_window_view=functions.sliding_window_view)
     module.lib = types.SimpleNamespace(stride_tricks=tricks)  # type: ignore[attr-defined]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import types
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 POISON = 0xCD  # what freed pinned memory is filled with
+GPU_MEMORY = 80 << 30  # bytes
 
 
 @dataclass
@@ -21,7 +24,8 @@ class World:
     `driver` and `runtime` are versions as CUDA gives them (0: no driver is loaded). `missing` names what cannot be
     loaded: "nvrtc", "cublas", "headers". `pinned_limit` is how many bytes of pinned memory there are, `threads`
     the most that a block of any kernel may have, `static_shared` the bytes of shared memory that each declares.
-    `memory_error` is raised when the GPU is given data.
+    `memory_error` is raised when the GPU is given data. `used`, `cached` and `limits` are what the default memory pool
+    says of each GPU: bytes that arrays have, bytes kept for later ones, and the most it may take from the GPU.
     """
 
     devices: int = 1
@@ -34,6 +38,9 @@ class World:
     threads: int = 1024
     static_shared: int = 0
     memory_error: Exception | None = None
+    used: dict[int, int] = field(default_factory=dict)
+    cached: dict[int, int] = field(default_factory=dict)
+    limits: dict[int, int] = field(default_factory=dict)
 
     started: int = 0  # copies given to the device
     finished: int = 0
@@ -197,30 +204,62 @@ def alloc(size: int) -> MemoryPointer:
     return MemoryPointer(np.full(size, POISON, np.uint8), 0, current_device())
 
 
-class PinnedMemoryPointer(np.ndarray):
-    """A block of pinned memory. Letting go of it returns the block to the pool at once, whoever still copies."""
+class MemoryPool:
+    """The default memory pool: what it says is of the current device."""
+
+    def used_bytes(self) -> int:
+        return _world.used.get(current_device(), 0)
+
+    def free_bytes(self) -> int:
+        return _world.cached.get(current_device(), 0)
+
+    def total_bytes(self) -> int:
+        return self.used_bytes() + self.free_bytes()
+
+    def get_limit(self) -> int:
+        return _world.limits.get(current_device(), 0)
+
+    def free_all_blocks(self) -> None:
+        _world.cached.pop(current_device(), None)
+
+
+class PinnedMemoryPointer:
+    """A block of pinned memory. Letting go of it returns the block to the pool at once, whoever still copies.
+
+    No NumPy array, whose views would hold on to the memory below it and not to itself.
+    """
+
+
+@lru_cache
+def _pointer_type(size: int) -> Any:
+    return type("PinnedMemoryPointer", (PinnedMemoryPointer, ctypes.c_ubyte * size), {})
+
+
+_pool = threading.RLock()
 
 
 def alloc_pinned_memory(size: int) -> PinnedMemoryPointer:
     """At least `size` bytes: blocks are powers of two, as CuPy's pool makes them."""
     here = _world
     size = 1 << max(9, (size - 1).bit_length())
-    block = next((b for b in here.free if b.nbytes == size), None)
-    if block is None:
-        if size > here.pinned_limit - sum(b.nbytes for b in here.blocks):
-            raise CUDARuntimeError(2)
-        block = np.full(size, POISON, np.uint8)
-        here.blocks.append(block)
-    else:
-        here.free = [b for b in here.free if b is not block]
-    pointer = block.view(PinnedMemoryPointer)
+    with _pool:
+        block = next((b for b in here.free if b.nbytes == size), None)
+        if block is None:
+            if size > here.pinned_limit - sum(b.nbytes for b in here.blocks):
+                raise CUDARuntimeError(2)
+            block = np.full(size, POISON, np.uint8)
+            here.blocks.append(block)
+        else:
+            here.free = [b for b in here.free if b is not block]
+    pointer: PinnedMemoryPointer = _pointer_type(size).from_buffer(block)
     weakref.finalize(pointer, _give_back, here, block)
     return pointer
 
 
 def _give_back(owner: World, block: np.ndarray) -> None:
     block.fill(POISON)
-    owner.free.append(block)
+    with _pool:
+        owner.free.append(block)
 
 
 def namespace(here: World) -> types.SimpleNamespace:
@@ -238,7 +277,7 @@ def namespace(here: World) -> types.SimpleNamespace:
 
     def properties(index: int) -> dict[str, Any]:
         major, minor = here.capability
-        return {"name": f"Fake GPU {index}".encode(), "major": major, "minor": minor, "totalGlobalMem": 80 << 30}
+        return {"name": f"Fake GPU {index}".encode(), "major": major, "minor": minor, "totalGlobalMem": GPU_MEMORY}
 
     def version() -> tuple[int, int]:
         if "nvrtc" in here.missing:
@@ -272,5 +311,6 @@ def namespace(here: World) -> types.SimpleNamespace:
             driverGetVersion=lambda: here.driver,
             runtimeGetVersion=lambda: here.runtime,
             getDevice=current_device,
+            memGetInfo=lambda: (GPU_MEMORY - MemoryPool().total_bytes(), GPU_MEMORY),
         ),
     )

@@ -146,6 +146,10 @@ def test_learning(build: Callable[[], gf.nn.Module]) -> None:
     [
         (lambda: models.cnn(10, (1, 3, 8)), r"\[cnn\] images must be at least 4x4, got 3x8"),
         (lambda: models.resnet18(stem="mnist"), r"\[ResNet\] stem must be 'imagenet' or 'cifar', got 'mnist'"),
+        (lambda: models.mobilenet_v2(stem="mnist"), r"\[MobileNetV2\] stem must be 'imagenet' or 'cifar', got 'mnist'"),
+        (lambda: models.squeezenet1_1(stem="mnist"), r"\[SqueezeNet\] stem must be 'imagenet' or 'cifar', got 'mnist'"),
+        (lambda: models.VGG(11, head="mnist"), r"\[VGG\] head must be 'imagenet' or 'cifar', got 'mnist'"),
+        (lambda: models.lenet(image_size=30), r"\[lenet\] images must be 28x28 or 32x32, got 30x30"),
         (lambda: models.VGG(13), r"\[VGG\] depth must be 11, 16 or 19, got 13"),
         (lambda: models.vit_tiny(image_size=30), r"\[VisionTransformer\] patches of 4 do not fill an image of 30"),
         (lambda: models.vit_tiny(image_size=8)(gf.zeros(1, 3, 16, 16)), r"made for images of 8 x 8, got"),

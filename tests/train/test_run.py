@@ -1,189 +1,346 @@
-"""A whole run: what is shown, what is kept, and how it stops."""
+"""A whole run: what is shown, what is kept, how it ends, and how it is taken up again."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import gradflow as gf
-from gradflow.data import Split, load_digits
-from gradflow.models import cnn
+from gradflow.data import load_digits
 from gradflow.train import (
-    BatchReport,
+    CheckpointError,
+    Checkpoints,
     Display,
     DivergedError,
     EpochReport,
-    Scores,
+    Outcome,
     Settings,
+    StepReport,
+    load_settings,
     load_weights,
-    progress,
     read_metrics,
+    recipe,
+    run,
     train,
 )
 
-DIGITS = load_digits()
-FEW = dataclasses.replace(
-    DIGITS,
-    train=Split(DIGITS.train.images[:100], DIGITS.train.labels[:100]),
-    test=Split(DIGITS.test.images[:50], DIGITS.test.labels[:50]),
-)
-SETTINGS = Settings(epochs=3, batch_size=25, lr=1e-3)
+# 288 images are left to train on, 9 steps an epoch.
+SETTINGS = Settings(epochs=3, batch_size=32, validation=0.8, width=2, save_every=0.0)
 
 
 class Recorder(Display):
-    """Keeps what it is shown; `on_epoch` may interfere."""
+    """Keeps what it is told; `on_epoch` and `on_step` may interfere."""
 
-    def __init__(self, on_epoch=lambda report: None) -> None:
-        super().__init__(SETTINGS.epochs, len(FEW.train), io.StringIO())
+    def __init__(self, on_epoch: Callable[[EpochReport], None] | None = None) -> None:
+        self.told: dict[str, list[Any]] = {}
         self.on_epoch = on_epoch
 
+    def note(self, kind: str, value: Any) -> None:
+        self.told.setdefault(kind, []).append(value)
+
+    def plan(self, lines: Sequence[tuple[str, str]]) -> None:
+        self.note("plan", dict(lines))
+
+    def step(self, report: StepReport) -> None:
+        self.note("step", report)
+
     def epoch(self, report: EpochReport) -> None:
-        super().epoch(report)
-        self.on_epoch(report)
+        self.note("epoch", report)
+        if self.on_epoch is not None:
+            self.on_epoch(report)
+
+    def warn(self, text: str) -> None:
+        self.note("warning", text)
+
+    def final(self, values: Mapping[str, Any]) -> None:
+        self.note("final", values)
 
 
-def run(folder: Path, display: Display, settings: Settings = SETTINGS, **options):
-    gf.manual_seed(0)
-    model = cnn(10, FEW.input_shape).to("cpu")
-    return model, train(model, FEW, settings, folder, display, "cpu", **options)
+def go(folder: Path, settings: Settings = SETTINGS, display: Display | None = None, **options) -> Outcome:
+    folder.mkdir(exist_ok=True)
+    return train(settings, folder, display or Recorder(), device="cpu", **options)
 
 
-def test_a_run_keeps_weights_and_metrics(tmp_path: Path):
-    model, outcome = run(tmp_path, Recorder())
-    assert not outcome.interrupted
-    assert outcome.epochs == 3
-    assert outcome.last is not None
-    state, metadata = load_weights(outcome.weights)
-    assert all(value.tolist() == state[name].tolist() for name, value in model.state_dict().items())
-    assert metadata["data"] == "digits"
-    assert metadata["input_shape"] == [1, 8, 8]
-    assert metadata["epochs_done"] == 3
-    records = read_metrics(outcome.metrics)
+def taken_up(folder: Path, settings: Settings = SETTINGS, display: Display | None = None, **options) -> Outcome:
+    state, about, _ = Checkpoints(folder / "checkpoints").load()
+    return go(folder, settings, display, resume=(state, about), **options)
+
+
+def kept(path: Path) -> dict[str, bytes]:
+    return {name: value.numpy().tobytes() for name, value in load_weights(path)[0].items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Outcome:
+    """An uninterrupted run."""
+    return go(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_keeps_what_is_worth_keeping(whole: Outcome):
+    assert whole.stopped is whole.ended is None
+    assert whole.steps == 27
+    assert len(whole.history) == 3
+    names = {p.relative_to(whole.folder).as_posix() for p in whole.folder.rglob("*")} - {"lock", "lock.json"}
+    assert names == {
+        *("config.toml", "metrics.jsonl", "weights.safetensors", "best.safetensors", "checkpoints"),
+        *("checkpoints/step-00000027.safetensors", "checkpoints/step-00000026.safetensors"),
+    }
+    about = load_weights(whole.weights)[1]
+    assert (about["model"], about["width"], about["data"]) == ("cnn", 2, "digits")
+    assert about["input_shape"] == [1, 8, 8]
+    assert about["classes"] == list("0123456789")
+    assert about["mean"][0] == pytest.approx(0.305, abs=0.01)
+    assert (about["epoch"], about["step"]) == (3, 27)
+    assert about["settings"]["lr"] == 5e-3
+    assert whole.test is not None
+    assert about["test"] == {"loss": whole.test.loss, "accuracy": whole.test.accuracy}
+
+
+def test_its_metrics(whole: Outcome):
+    records = read_metrics(whole.metrics)
     assert [r["event"] for r in records] == ["epoch"] * 3 + ["final"]
-    assert records[2]["test_accuracy"] == records[3]["test_accuracy"] == outcome.last.test.accuracy
-    assert records[3]["lr"] == 1e-3
-    assert records[3]["seed"] == 0
-    assert records[3]["interrupted"] is False
+    assert [r["step"] for r in records] == [9, 18, 27, 27]
+    for record, report in zip(records, whole.history, strict=False):
+        assert report.test is not None
+        assert record["train_loss"] == report.train.loss
+        assert record["test_accuracy"] == report.test.accuracy
+    assert records[-1]["finished"] is True
+    assert whole.test is not None
+    assert records[-1]["test_accuracy"] == whole.test.accuracy
 
 
-def test_two_runs_leave_the_same_bytes(tmp_path: Path):
-    files = []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        files.append(run(tmp_path / name, Recorder())[1].weights.read_bytes())
-    assert files[0] == files[1]
+def test_the_scores_at_the_end_are_those_of_the_test_images(whole: Outcome):
+    """Not those of the images held out to watch the training by."""
+    data = load_digits()
+    settings = SETTINGS.suited(data)
+    model = recipe.make_model(settings, data, gf.zeros(1, device="cpu").device)
+    model.load_state_dict(load_weights(whole.weights)[0])
+    measured = recipe.statistics(recipe.load(settings)[0].train)
+    images = (data.test.images - measured.mean[0]) / measured.std[0]
+    model.eval()
+    right = model(gf.tensor(images, dtype=gf.float32, device="cpu")).argmax(1).numpy() == data.test.labels
+    assert whole.test is not None
+    assert whole.test.accuracy == pytest.approx(right.mean())
+    assert whole.history[-1].test is not None
+    assert whole.history[-1].test.accuracy != whole.test.accuracy
 
 
-def interrupt_after(epoch: int):
-    def on_epoch(report: EpochReport) -> None:
-        if report.epoch == epoch:
-            raise KeyboardInterrupt
-
-    return on_epoch
+def test_its_config_makes_the_same_run_again(whole: Outcome, tmp_path: Path):
+    again = go(tmp_path / "again", Settings(**load_settings(whole.folder / "config.toml")))
+    assert again.weights.read_bytes() == whole.weights.read_bytes()
+    assert (again.folder / "best.safetensors").read_bytes() == (whole.folder / "best.safetensors").read_bytes()
 
 
-def test_an_interrupted_run_keeps_what_it_has(tmp_path: Path):
-    model, outcome = run(tmp_path, Recorder(interrupt_after(2)))
-    assert outcome.interrupted
-    assert outcome.epochs == 2
-    state, metadata = load_weights(outcome.weights)
-    assert state["0.weight"].tolist() == model.state_dict()["0.weight"].tolist()
-    assert metadata["epochs_done"] == 2
-    final = read_metrics(outcome.metrics)[-1]
-    assert final["event"] == "final"
-    assert final["interrupted"] is True
-    assert final["epochs_done"] == 2
+def test_best_is_the_first_with_the_highest_accuracy(whole: Outcome):
+    top = run.best(whole.history)
+    assert top is not None and top.test is not None
+    assert load_weights(whole.folder / "best.safetensors")[1]["test"]["accuracy"] == top.test.accuracy
 
 
-def test_a_request_to_stop_ends_the_run_between_batches(tmp_path: Path):
-    _, outcome = run(tmp_path, Recorder(), should_stop=lambda: True)
-    assert outcome.interrupted
-    assert outcome.epochs <= 1
-    assert outcome.weights.exists()
-    assert read_metrics(outcome.metrics)[-1]["interrupted"] is True
+STOPS = [1, 4, 9, 10, 26]
 
 
-def test_a_request_that_comes_after_the_last_epoch_is_too_late(tmp_path: Path):
+@pytest.mark.parametrize("steps", STOPS)
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bits(whole: Outcome, tmp_path: Path, steps: int):
+    asked: list[None] = []
+
+    def stop() -> str | None:
+        asked.append(None)
+        return "Ctrl-C" if len(asked) >= steps + (steps > 9) + (steps > 18) else None  # asked after epochs, too
+
+    settings = dataclasses.replace(SETTINGS, save_every=1e9)
+    stopped = go(tmp_path / "run", settings, stop_asked=stop)
+    assert stopped.stopped == "Ctrl-C"
+    assert stopped.test is None
+    assert stopped.steps == steps
+    last = read_metrics(stopped.metrics)[-1]
+    assert (last["event"], last["finished"], last["step"]) == ("final", False, steps)
     display = Recorder()
+    outcome = taken_up(tmp_path / "run", settings, display)
+    assert "warning" not in display.told
+    assert kept(outcome.weights) == kept(whole.weights)
+    assert outcome.test == whole.test
+    strip = [{k: v for k, v in r.items() if k not in VARYING} for r in read_metrics(outcome.metrics)]
+    assert strip == [{k: v for k, v in r.items() if k not in VARYING} for r in read_metrics(whole.metrics)]
+
+
+VARYING = {"seconds", "images_per_second", "memory"}
+
+
+def test_a_request_after_the_last_epoch_is_too_late(tmp_path: Path):
     done: list[int] = []
-    display.on_epoch = lambda report: done.append(report.epoch)
-    _, outcome = run(tmp_path, display, should_stop=lambda: len(done) == 3)
-    assert not outcome.interrupted
-    assert outcome.epochs == 3
+    display = Recorder(lambda report: done.append(report.epoch))
+    outcome = go(tmp_path / "run", display=display, stop_asked=lambda: "Ctrl-C" if len(done) == 3 else None)
+    assert outcome.stopped is None
+    assert outcome.test is not None
+
+
+def test_a_finished_run_taken_up_is_the_same(whole: Outcome, tmp_path: Path):
+    first = go(tmp_path / "run")
+    for name in ("weights.safetensors", "metrics.jsonl"):
+        (first.folder / name).unlink()  # as if killed just before
+    again = taken_up(tmp_path / "run")
+    assert again.steps == 27
+    assert kept(again.weights) == kept(whole.weights)
+    assert [r["event"] for r in read_metrics(again.metrics)] == ["epoch"] * 3 + ["final"]
+
+
+def test_more_epochs_go_on_from_there(tmp_path: Path):
+    go(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=1))
+    more = taken_up(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=2))
+    assert [r.epoch for r in more.history] == [1, 2]
+    assert load_settings(tmp_path / "run" / "config.toml")["epochs"] == 2
+
+
+def test_early_stopping_keeps_the_best_weights(tmp_path: Path):
+    settings = dataclasses.replace(SETTINGS, epochs=40, lr=1e-9, patience=2)  # it learns nothing
+    outcome = go(tmp_path / "run", settings)
+    assert outcome.ended == run.NO_BETTER
+    assert outcome.stopped is None
+    assert run.stale(outcome.history) == 2
+    assert len(outcome.history) == 3
+    assert kept(outcome.weights) == kept(tmp_path / "run" / "best.safetensors")
+    again = taken_up(tmp_path / "run", settings)
+    assert again.steps == outcome.steps
+    assert again.test == outcome.test
+
+
+def test_the_time_limit_ends_a_run_in_the_middle_of_an_epoch(tmp_path: Path):
+    settings = dataclasses.replace(SETTINGS, epochs=None, time_limit=0.02)
+    outcome = go(tmp_path / "run", settings)
+    assert outcome.ended == run.TIME_IS_UP
+    assert outcome.test is not None
+    assert 0.02 <= outcome.seconds < 5
+    assert taken_up(tmp_path / "run", settings).steps == outcome.steps
+    longer = taken_up(tmp_path / "run", dataclasses.replace(settings, time_limit=outcome.seconds + 0.02))
+    assert longer.steps > outcome.steps
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_a_run_that_diverges_at_once_leaves_nothing(tmp_path: Path):
-    with pytest.raises(DivergedError):
-        run(tmp_path, Recorder(), dataclasses.replace(SETTINGS, lr=1e20, optimizer="sgd"))
-    assert list(tmp_path.iterdir()) == []
+def test_a_run_that_diverges_keeps_its_last_checkpoint(tmp_path: Path):
+    settings = dataclasses.replace(SETTINGS, lr=1e18, optimizer="sgd", warmup=0.0, schedule="constant")
+    with pytest.raises(DivergedError, match="lower lr"):
+        go(tmp_path / "run", settings)
+    state, _, _ = Checkpoints(tmp_path / "run" / "checkpoints").load()
+    assert all(np.isfinite(value.numpy()).all() for value in state["model"].values())
 
 
-BATCH = BatchReport(2, 50, Scores(0.51234, 0.875), 12_345.6)
-EPOCH = EpochReport(2, Scores(0.25, 0.9375), Scores(0.3, 0.98611), 1.5, 12_345.6)
+def test_what_differs_is_said(tmp_path: Path, monkeypatch):
+    go(tmp_path / "run", stop_asked=lambda: "Ctrl-C")
+    display = Recorder()
+    other = load_digits()
+    other.train.pixels[0] ^= 1
+    monkeypatch.setattr(recipe, "load_data", lambda *arguments: other)
+    monkeypatch.setattr(run, "environment", lambda device: {"numpy": "9.9", "device": "cpu"})
+    taken_up(tmp_path / "run", dataclasses.replace(SETTINGS, lr=1e-3, epochs=4, keep=1), display)
+    images, versions, setting = display.told["warning"]
+    assert "the images are not those that the run began with" in images
+    assert f"numpy was {np.__version__} and is 9.9" in versions
+    assert "may differ in their last bits" in versions
+    assert setting == "lr was 0.005 and is 0.001: the result is not that of a run in one go"
 
 
-def test_plain_lines(monkeypatch):
-    clock = iter([0.0, 1.0, 20.0, 20.0, 20.0, 24.0, 24.0])
-    monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
-    stream = io.StringIO()
-    with Display(12, 100, stream) as display:
-        display.batch(BATCH)  # too soon after the start to be worth a line
-        display.batch(BATCH)
-        display.epoch(EPOCH)
-    assert stream.getvalue().splitlines() == [
-        "epoch  2/12   50%  loss 0.5123  accuracy 87.50 %  12,346 images/s  2:20 left",
-        "epoch  2/12  loss 0.2500  accuracy 93.75 %  test 98.61 %  12,346 images/s  2:00 left",
-    ]
+def full(*arguments: Any, **options: Any) -> None:
+    raise CheckpointError("[checkpoint] cannot write x: No space left on device")
 
 
-def test_the_last_epoch_has_no_time_left():
-    stream = io.StringIO()
-    Display(2, 100, stream).epoch(EPOCH)
-    assert stream.getvalue().endswith("12,346 images/s\n")
+def test_a_disk_that_is_full_for_a_while_costs_nothing(whole: Outcome, tmp_path: Path, monkeypatch):
+    """Saves and metrics fail in the second epoch; the run goes on, and all is there at the end."""
+    display = Recorder()
+
+    def fill(report: EpochReport) -> None:
+        if report.epoch == 1:
+            monkeypatch.setattr(run.Checkpoints, "save", full)
+            monkeypatch.setattr(run.MetricsFile, "write", full)
+        elif report.epoch == 2:
+            there = Checkpoints(tmp_path / "run" / "checkpoints").paths()
+            assert there[0].name == "step-00000009.safetensors"  # the old one is kept
+            monkeypatch.undo()
+
+    display.on_epoch = fill
+    outcome = go(tmp_path / "run", display=display)
+    assert all("No space left on device; the training goes on" in text for text in display.told["warning"])
+    assert len(display.told["warning"]) >= 9
+    assert kept(outcome.weights) == kept(whole.weights)
+    assert [r["event"] for r in read_metrics(outcome.metrics)] == ["epoch"] * 3 + ["final"]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0:00"), (59.7, "1:00"), (61, "1:01"), (3600, "1:00:00")])
-def test_time_left(monkeypatch, seconds: float, text: str):
-    clock = iter([0.0, seconds])
-    monkeypatch.setattr(progress, "perf_counter", lambda: next(clock))
-    assert Display(2, 100, io.StringIO()).time_left(1) == text
+def test_a_disk_that_is_full_at_the_end_is_an_error(whole: Outcome, tmp_path: Path, monkeypatch):
+    display = Recorder(lambda report: monkeypatch.setattr(run.Checkpoints, "save", full) if report.epoch == 3 else None)
+    with pytest.raises(CheckpointError, match="No space left"):
+        go(tmp_path / "run", display=display)
+    monkeypatch.undo()
+    assert "weights.safetensors was" in display.told["warning"][-1]  # they are smaller, and may find room
+    assert kept(tmp_path / "run" / "weights.safetensors") == kept(whole.weights)
+    assert taken_up(tmp_path / "run").steps == 27
 
 
-def test_live_display():
-    from rich.console import Console
+def test_two_runs_in_one_folder(tmp_path: Path):
+    seen: list[str] = []
 
-    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    with progress.LiveDisplay(3, 100, console) as display:
-        display.batch(BATCH)
-        display.bar.refresh()
-        display.epoch(EPOCH)
-    shown = console.file.getvalue()
-    for text in ("epoch 2/3", "loss 0.5123", "accuracy 87.50 %", "12,346 images/s", "left", "test 98.61 %"):
-        assert text in shown
-    assert display.bar.finished is False
-    assert display.bar.live.is_started is False
+    def second(report: EpochReport) -> None:
+        with pytest.raises(OSError, match="is in use by") as caught:
+            go(tmp_path / "run")
+        seen.append(str(caught.value))
+
+    go(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=1), Recorder(second))
+    assert len(seen) == 1
 
 
-def test_live_display_in_a_narrow_terminal_keeps_the_epoch_and_the_loss():
-    from rich.console import Console
+def test_out_of_memory_says_what_takes_it_and_what_would_fit(tmp_path: Path, monkeypatch):
+    real = run.recipe.make_loss
 
-    console = Console(file=io.StringIO(), force_terminal=True, width=50, color_system=None)
-    with progress.LiveDisplay(30, 100, console) as display:
-        display.batch(BATCH)
-        display.bar.refresh()
-    shown = console.file.getvalue()
-    assert "epoch  2/30 loss 0.5123  accuracy 87.50 %" in shown
-    assert "\u2501" not in shown  # no bar
+    def exhausted(settings: Settings) -> Callable[..., Any]:
+        loss = real(settings)
+
+        def fails(logits: Any, labels: Any) -> Any:
+            if len(logits) > 16:
+                raise MemoryError
+            return loss(logits, labels)
+
+        return fails
+
+    monkeypatch.setattr(run.recipe, "make_loss", exhausted)
+    with pytest.raises(MemoryError, match=r"batch size 32 needs about .*relu in layer .*; try --batch-size"):
+        go(tmp_path / "run")
 
 
-def test_plain_display_where_there_is_no_terminal(monkeypatch):
-    assert type(progress.open_display(1, 1)) is Display
-    monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-    assert type(progress.open_display(1, 1)) is Display
-    monkeypatch.setenv("TERM", "xterm")
-    assert type(progress.open_display(1, 1)) is progress.LiveDisplay
+def test_the_plan_and_the_reports(tmp_path: Path):
+    display = Recorder()
+    go(tmp_path / "run", dataclasses.replace(SETTINGS, epochs=2, accumulate=3, time_limit=1000.0), display)
+    (told,) = display.told["plan"]
+    assert told["data"] == ("digits: 287 training and 1,150 test images (held out of the training images) of 1x8x8")
+    assert told["model"].startswith("CNN, ")
+    assert told["training"] == "2 epochs or 1000 s, batches of 32, 3 to a step, adam at 0.005, seed 0"
+    assert [r.epoch for r in display.told["epoch"]] == [1, 2]
+    json.dumps([dataclasses.asdict(r) for r in display.told["epoch"]])
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"dtype": "float64"}, {"dtype": "bfloat16"}, {"normalize": False}])
+def test_options_reach_the_training(whole: Outcome, tmp_path: Path, options: dict):
+    settings = dataclasses.replace(SETTINGS, **options)
+    outcome = go(tmp_path / "run", settings, stop_asked=counted(14))
+    state, about, _ = Checkpoints(tmp_path / "run" / "checkpoints").load()
+    assert ("ema" in state) == ("ema" in options)
+    assert (about["mean"] is None) == ("normalize" in options)
+    wanted = np.dtype("float64" if options.get("dtype") == "float64" else "float32")
+    assert {v.dtype for v in state["model"].values()} == {wanted}
+    outcome = taken_up(tmp_path / "run", settings)
+    assert kept(outcome.weights) == kept(go(tmp_path / "other", settings).weights)
+    assert kept(outcome.weights) != kept(whole.weights)
+
+
+def counted(steps: int) -> Callable[[], str | None]:
+    asked: list[None] = []
+
+    def stop() -> str | None:
+        asked.append(None)
+        return "Ctrl-C" if len(asked) >= steps else None
+
+    return stop
