@@ -146,7 +146,7 @@ def main() -> NoReturn:
         logging.lastResort.setFormatter(logging.Formatter("warning: %(message)s"))
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         getattr(sys, name).reconfigure(errors="backslashreplace")  # for names that the terminal cannot show
     app(prog_name="gradflow")
     sys.exit()

@@ -81,9 +81,11 @@ def _array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
         raise ValueError(
             f"[predict] {path} has {array.dtype} of shape {found}, the model takes images of shape {shape}"
         )
+    if not array.size:
+        raise ValueError(f"[predict] {path} holds no images, its shape is {found}")
     scaled = array.astype(np.float32)
     scaled = scaled / 255 if array.dtype.kind in "ui" else scaled
-    if not (scaled.size and scaled.min() >= 0 and scaled.max() <= 1):
+    if not (scaled.min() >= 0 and scaled.max() <= 1):  # NaN, too
         raise ValueError(
             f"[predict] {path} has values beyond 0 to {255 if array.dtype.kind in 'ui' else 1}; scale them"
         )

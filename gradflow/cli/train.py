@@ -12,8 +12,9 @@ from typing import Any
 from ..data.catalog import SOURCES, find_files, locate
 from ..models.files import is_file_spec, whole_spec
 from ..train import CheckpointError, Checkpoints, Outcome, Settings, load_settings, make_run_dir, open_display, train
+from ..train.account import epochs_text
 from ..train.progress import Display
-from ..train.run import BEST, CONFIG, METRICS, TIME_IS_UP, WEIGHTS, Saved, epochs_text
+from ..train.run import BEST, CONFIG, METRICS, TIME_IS_UP, WEIGHTS, Saved
 from ..train.rundir import HOLDER, LOCK
 from ..train.settings import checked
 from ..train.wording import labelled, percent

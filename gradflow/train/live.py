@@ -15,7 +15,7 @@ from rich.text import Text
 
 from .progress import Plain
 from .table import table_lines
-from .wording import GAP, encodable, epoch_cells, seen_share, step_cells, that_fit, visible
+from .wording import GAP, epoch_cells, seen_share, step_cells, that_fit, visible
 
 if TYPE_CHECKING:
     from .report import EpochReport, StepReport
@@ -75,7 +75,7 @@ class Live(Plain):
                 if getattr(sys, name) is proxy:
                     setattr(sys, name, stream)
             if self.cells:
-                self._write(PLAIN_COLOURS + CLEAR)  # a drawing may have been cut short
+                self._write(PLAIN_COLOURS + CLEAR, self.stream)  # a drawing may have been cut short
             for _, _, proxy in proxies:
                 proxy.release()
 
@@ -105,14 +105,14 @@ class Live(Plain):
             if self.active and self.cells:
                 self.drawn = perf_counter()
                 text = CLEAR + text + self._frame()
-            self._write(text)
+            self._write(text, self.stream)
 
     def draw(self) -> None:
         """Draw the bar again, over itself."""
         with self.lock:
             if self.active:
                 self.drawn = perf_counter()
-                self._write("\r" + self._frame())
+                self._write("\r" + self._frame(), self.stream)
 
     def _done(self, report: StepReport | EpochReport, share: float) -> float:
         """The share of the run after this `share` of an epoch; of the epoch, where the run's length is not known."""
@@ -161,10 +161,6 @@ class Live(Plain):
         except (OSError, ValueError, AttributeError):  # not a terminal, or not a file
             columns, lines = 0, 0
         return columns or self.console.width, lines or self.console.height
-
-    def _write(self, text: str) -> None:
-        self.stream.write(encodable(text, self.stream.encoding))
-        self.stream.flush()
 
 
 class _Above:

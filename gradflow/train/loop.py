@@ -14,7 +14,10 @@ import numpy as np
 from .. import nn, optim
 from ..amp import GradScaler, autocast
 from ..autograd.grad_mode import no_grad
+from ..autograd.value import backend_under
 from ..backend import get_backend
+from ..backend.base import Backend, guarded
+from ..backend.dtypes import is_half
 from ..data import DataLoader
 from ..nn.functional import cross_entropy
 from ..nn.utils import clip_grad_norm_
@@ -175,9 +178,14 @@ def _update(t: Training, o: _Options, forward: Callable[[], tuple[Tensor, Tensor
 
 def _sum(tensors: Iterable[Tensor]) -> float:
     """The sum of all elements, wherever they are: not finite where one is not."""
-    with no_grad(), np.errstate(all="ignore"):
-        sums = [x.sum() for x in tensors]
-        return float(sum([x.to(sums[0].device) for x in sums], 0.0))
+    found: dict[Backend, Any] = {}
+    with np.errstate(all="ignore"):
+        for x in tensors:
+            backend = backend_under(x)
+            array = (x.detach().float() if is_half(x.dtype) else x).below
+            with guarded(backend):
+                found[backend] = found.get(backend, 0.0) + array.sum()
+        return sum([float(total) for total in found.values()])
 
 
 def check_finite(t: Training) -> None:

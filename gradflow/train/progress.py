@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -28,8 +28,12 @@ TABLE_ROWS = 24  # of the table in a log, which has a line for each epoch anyway
 class Display(AbstractContextManager["Display"]):
     """What is told how a run goes. This one shows nothing; subclasses define what they show.
 
-    As a context, it has the terminal to itself from beginning to end. What is told before or after is shown too.
+    As a context, it has the terminal to itself from beginning to end. What is told before or after is shown too. An
+    output that cannot be written, a log on a full disk, is said once on the standard error, for no run is to end by it;
+    one that nobody reads any more raises BrokenPipeError.
     """
+
+    lost = False  # whether that was said
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -60,6 +64,18 @@ class Display(AbstractContextManager["Display"]):
     def final(self, values: Mapping[str, Any]) -> None:
         """Show the run's outcome: by name its files, times and scores."""
 
+    def _write(self, text: str, stream: TextIO) -> None:
+        try:
+            stream.write(encodable(text, stream.encoding))
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if not self.lost and stream is not sys.stderr:
+                self.lost = True
+                with suppress(OSError):  # it may be the same file
+                    print(f"warning: the output cannot be written: {error.strerror}", file=sys.stderr)
+
 
 class Plain(Display):
     """Plain lines, for logs and pipes: one for each epoch, and one each ten seconds within one."""
@@ -83,7 +99,7 @@ class Plain(Display):
 
     def line(self, text: str, style: str | None = None) -> None:
         self.shown = perf_counter()
-        _print(text, self.stream)
+        self._write(visible(text) + "\n", self.stream)
 
     def warn(self, text: str) -> None:
         self.line(f"warning: {text}", "yellow")
@@ -118,10 +134,10 @@ class JsonLines(Display):
         self.stream = sys.stdout if stream is None else stream
 
     def plan(self, lines: Sequence[tuple[str, str]]) -> None:
-        self._write("plan", lines=lines)
+        self._event("plan", lines=lines)
 
     def step(self, report: StepReport) -> None:
-        self._write(
+        self._event(
             "step", epoch=report.epoch, epochs=report.epochs, step=report.step, seen=report.seen, images=report.images,
             loss=report.scores.loss, accuracy=report.scores.accuracy, images_per_second=report.images_per_second,
             lr=report.lr, memory=report.memory, seconds_left=report.seconds_left,
@@ -129,7 +145,7 @@ class JsonLines(Display):
 
     def epoch(self, report: EpochReport) -> None:
         test = report.test
-        self._write(
+        self._event(
             "epoch", epoch=report.epoch, epochs=report.epochs, step=report.step,
             train_loss=report.train.loss, train_accuracy=report.train.accuracy,
             test_loss=test.loss if test else None, test_accuracy=test.accuracy if test else None,
@@ -138,19 +154,19 @@ class JsonLines(Display):
         )  # fmt: skip
 
     def line(self, text: str, style: str | None = None) -> None:
-        self._write("message", text=text)
+        self._event("message", text=text)
 
     def warn(self, text: str) -> None:
-        self._write("warning", text=text)
+        self._event("warning", text=text)
 
     def error(self, text: str) -> None:
-        self._write("error", text=text)
+        self._event("error", text=text)
 
     def final(self, values: Mapping[str, Any]) -> None:
-        self._write("final", **values)
+        self._event("final", **values)
 
-    def _write(self, event: str, **values: Any) -> None:
-        print(json.dumps({"event": event} | jsonable(values), allow_nan=False), file=self.stream, flush=True)
+    def _event(self, event: str, **values: Any) -> None:
+        self._write(json.dumps({"event": event} | jsonable(values), allow_nan=False) + "\n", self.stream)
 
 
 class Quiet(Display):
@@ -160,7 +176,7 @@ class Quiet(Display):
         self.stream = sys.stderr if stream is None else stream
 
     def warn(self, text: str) -> None:
-        _print(f"warning: {text}", self.stream)
+        self._write(visible(f"warning: {text}\n"), self.stream)
 
 
 def open_display(mode: str = "auto", stream: TextIO | None = None) -> Display:
@@ -192,10 +208,6 @@ def _can_redraw(stream: TextIO) -> bool:
 
     console = Console(file=stream)
     return console.is_interactive and not console.is_dumb_terminal and not console.legacy_windows
-
-
-def _print(text: str, stream: TextIO) -> None:
-    print(encodable(visible(text), stream.encoding), file=stream, flush=True)
 
 
 def jsonable(value: Any) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 
 from .. import nn, optim
 from ..amp import GradScaler
-from ..autograd.grad_mode import no_grad
+from ..autograd.primitive import raw_over
+from ..autograd.value import backend_under
 from ..backend import Device, get_backend
+from ..backend.base import guarded
 from ..data import DataLoader
-from ..functions import argmax
 from ..ops.random import default_generator
 from ..optim.lr_scheduler import LRScheduler
 from ..optim.swa_utils import AveragedModel
@@ -27,14 +28,20 @@ class Tally:
     def __init__(self, count: int = 0, loss: Any = 0.0, right: Any = 0) -> None:
         self.count, self.loss, self.right = count, loss, right
 
-    @no_grad()
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         """Count a batch; labels may be probabilities of classes, whose largest is then the right one."""
-        count = len(logits)
-        answers = labels if labels.ndim == 1 else argmax(labels, 1)
-        self.count += count
-        self.loss = self.loss + loss.detach() * count
-        self.right = self.right + (argmax(logits.detach(), 1) == answers).sum()
+        backend = backend_under(logits)
+        xp, found, answers = raw_over(backend), logits.below, labels.below  # arrays: this is done at every step
+        with guarded(backend):
+            if answers.ndim > 1:
+                answers = xp.max(answers, axis=1)[1]
+            self.count += len(found)
+            self.loss = self.loss + loss.below * len(found)
+            self.right = self.right + (xp.max(found, axis=1)[1] == answers).sum()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums as Python's numbers, which hold them exactly and give way to the dtype of what is added next."""
+        return {"count": self.count, "loss": float(self.loss), "right": int(self.right)}
 
     def scores(self) -> Scores:
         """The means so far; NaN where nothing was counted."""
@@ -93,7 +100,7 @@ class Training:
             **{name: part.state_dict() for name, part in self._parts().items()},
             "random": default_generator.state,
             "progress": {**{name: getattr(self, name) for name in PROGRESS}, "batches": len(self.loader)},
-            "tally": vars(self.tally).copy(),
+            "tally": self.tally.state_dict(),
             "history": [asdict(report) for report in self.history],
         }
 
@@ -114,9 +121,7 @@ class Training:
         vars(self).update(progress)
         if self.batch == batches:  # an epoch that was done is done, however it is cut into batches now
             self.batch = len(self.loader)
-        device = device_of(self.model)
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in state["tally"].items()}
-        self.tally = Tally(**moved)
+        self.tally = Tally(**state["tally"])
         self.history = [report_from(r) for r in state["history"]]
 
 

@@ -56,7 +56,7 @@ FAILURES = [
     (["--runs-dir", "file"], "file is a file, not a folder for runs"),
     (["--config", "nowhere.toml"], "cannot read nowhere.toml"),
     (["--config", "file"], "there is no setting 'sedd'"),
-    (["--model", "nowhere.py:build"], "there is no file nowhere.py"),
+    (["--model", "nowhere.py:build"], "nowhere.py"),
     (["--augmentations", "crop=many"], "'many' is no number"),
 ]
 
@@ -212,6 +212,23 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# -- where it is shown -------------------------------------------------------------------------------------------------
+
+
+def test_names_that_the_output_cannot_show(tmp_path: Path):
+    (tmp_path / "runs" / "räume").mkdir(parents=True)
+    done = process("runs", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"r\xe4ume" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a file descriptor")
+def test_an_output_that_is_closed(tmp_path: Path):
+    command = ["sh", "-c", 'exec "$0" -m gradflow.cli runs >&-', sys.executable]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # -- completion --------------------------------------------------------------------------------------------------------

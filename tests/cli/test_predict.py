@@ -80,7 +80,7 @@ def test_one_that_cannot_be_read_does_not_stop_the_others(gradflow, trained: Pat
         (np.full((8, 8), 256), (1, 8, 8), "values beyond 0 to 255"),
         (np.full((8, 8), -0.1), (1, 8, 8), "values beyond 0 to 1"),
         (np.full((8, 8), np.nan), (1, 8, 8), "values beyond 0 to 1"),
-        (np.full((0, 1, 8, 8), 0.5), (1, 8, 8), "values beyond 0 to 1"),
+        (np.full((0, 1, 8, 8), 0.5), (1, 8, 8), "holds no images"),
         (np.array([None]), (1, 8, 8), "is no whole .npy file of numbers"),
     ],
 )

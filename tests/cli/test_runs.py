@@ -91,6 +91,19 @@ def test_a_run_that_goes_on_now(runs: Path):
     assert look(runs / "killed").state == "stopped"
 
 
+def test_looking_leaves_a_folder_as_it_was(runs: Path):
+    """A lock that is taken to look, be it for a moment, would keep a run from starting just then."""
+    before = sorted((runs / "young").iterdir())
+    look(runs / "young")
+    assert sorted((runs / "young").iterdir()) == before
+
+
+def test_names_that_look_like_options(gradflow, tmp_path: Path):
+    folder = write(tmp_path / "runs" / "--x", [], END)
+    (folder / "weights.safetensors").touch()
+    assert gradflow("runs", "best").out.splitlines()[1] == "  gradflow eval runs/--x"
+
+
 def test_where_there_are_none(gradflow, tmp_path: Path):
     assert gradflow("runs").out == "there are no runs in runs; make one with gradflow train\n"
     assert gradflow("runs", "--json").out == "[]\n"
@@ -100,7 +113,7 @@ def test_where_there_are_none(gradflow, tmp_path: Path):
     assert gradflow("runs", "best") == (1, "", "error: [runs] there is no finished run in runs\n")
 
 
-def test_a_real_run(gradflow, trained: Path):
+def test_a_real_run(gradflow, tiny: Path, trained: Path):
     final = read_metrics(trained / "metrics.jsonl")[-1]
     found = look(trained)
     assert (found.state, found.epochs, found.test_accuracy) == ("finished", 2, final["test_accuracy"])
@@ -132,7 +145,7 @@ def test_runs_side_by_side(gradflow, trained: Path):
     assert "tiny cannot be compared" in done.err
 
 
-def test_the_best_of_each_data_set(gradflow, trained: Path):
+def test_the_best_of_each_data_set(gradflow, tiny: Path, trained: Path):
     out = trained.parent
     top = write(out / "top", [], {**END, "test_accuracy": 1.0}, 'data = "mnist"\n')
     low = write(out / "low", [], {**END, "test_accuracy": 0.1}, 'data = "mnist"\n')
@@ -141,14 +154,15 @@ def test_the_best_of_each_data_set(gradflow, trained: Path):
         (folder / "weights.safetensors").touch()
     done = gradflow("runs", "best")
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[:3] == [
+    lines = done.out.splitlines()
+    assert lines[3:] == [
         "mnist: top, test accuracy 100.00 %",
         "  gradflow eval top",
         "  gradflow predict top IMAGE",
     ]
-    assert done.out.splitlines()[3].startswith("tiny.npz: tiny, test accuracy ")
-    assert len(done.out.splitlines()) == 6
+    assert lines[0].startswith(f"{tiny}: tiny, test accuracy ")
+    assert len(lines) == 6
     assert {data: run["name"] for data, run in json.loads(gradflow("runs", "best", "--json").out).items()} == {
         "mnist": "top",
-        "tiny.npz": "tiny",
+        str(tiny): "tiny",
     }

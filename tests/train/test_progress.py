@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -235,3 +237,26 @@ def test_without_a_terminal_rich_is_not_loaded():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "text\n[]\n"
+
+
+class Full(io.StringIO):
+    """A log on a full disk, or a pipe whose reader is gone."""
+
+    encoding = "utf-8"  # type: ignore[assignment]
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def flush(self) -> None:
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("mode", ["plain", "json", "quiet"])
+def test_a_log_on_a_full_disk_ends_no_run(mode: str, capsys):
+    display = open_display(mode, Full(errno.ENOSPC))
+    for _ in range(3):
+        display.warn("something")
+    assert capsys.readouterr().err == "warning: the output cannot be written: No space left on device\n"
+    with pytest.raises(BrokenPipeError):
+        open_display(mode, Full(errno.EPIPE)).warn("something")

@@ -22,6 +22,7 @@ from gradflow.train import (
     Outcome,
     Settings,
     StepReport,
+    account,
     load_settings,
     load_weights,
     read_metrics,
@@ -237,7 +238,7 @@ def test_what_differs_is_said(tmp_path: Path, monkeypatch):
     other = load_digits()
     other.train.pixels[0] ^= 1
     monkeypatch.setattr(recipe, "load_data", lambda *arguments: other)
-    monkeypatch.setattr(run, "environment", lambda device: {"numpy": "9.9", "device": "cpu"})
+    monkeypatch.setattr(account, "environment", lambda device: {"numpy": "9.9", "device": "cpu"})
     taken_up(tmp_path / "run", dataclasses.replace(SETTINGS, lr=1e-3, epochs=4, keep=1), display)
     images, versions, setting = display.told["warning"]
     assert "the images are not those that the run began with" in images
