@@ -55,6 +55,7 @@ def train(
     seed: o.Seed = None,
     workers: o.Workers = None,
     data_on: o.DataOn = None,
+    check_every: o.CheckEvery = None,
     out: o.Out = OUT,
     name: o.RunName = None,
     resume: o.Resume = None,

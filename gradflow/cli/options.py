@@ -207,7 +207,16 @@ DtypeName = Annotated[
 ]
 Seed = Annotated[int | None, _name(MACHINE, min=0, help="Of weights, order and changes.", default="0", metavar="N")]
 Workers = Annotated[
-    int | None, _name(MACHINE, min=0, help="Threads that make batches ahead.", default="1", metavar="N")
+    int | None, _name(MACHINE, min=0, help="Threads that make batches ahead; if not said 1 for a GPU.", metavar="N")
+]
+CheckEvery = Annotated[
+    int | None,
+    _name(
+        MACHINE,
+        min=1,
+        help="Steps between two looks at loss and gradients; if not said 1, or 20 on a GPU, which has to wait for it.",
+        metavar="N",
+    ),
 ]
 DataOn = Annotated[names.Place | None, _name(MACHINE, help="Where the images are kept.", default="auto")]
 

@@ -32,6 +32,7 @@ from .state import Tally, Training, device_of
 
 Loss = Callable[[Any, Any], Any]
 Callback = Callable[[Training], None]
+EACH_STEP = "going on with check_every=1 (--resume RUN --check-every 1)"
 GPU_CHECK = 20  # steps between two looks at the loss on a GPU: a look waits for all that was launched
 
 
@@ -210,16 +211,14 @@ def _check(
     """Raise DivergedError, with the operation at fault, where a value is not finite."""
     if math.isfinite(value):
         return
-    found = "its batch is gone: check_every=1 would name the operation"
+    found = f"its origin is gone, as not each step was looked at: {EACH_STEP} would name the operation"
     if forward is not None:
         after = default_generator.state
         default_generator.seek(before)
         found = explain_nonfinite(lambda: forward()[1], t.model)
         default_generator.seek(after)
-    raise DivergedError(
-        f"[train] the {what} is {value} in epoch {t.epoch + 1}, after {t.step} steps: {found}; "
-        f"try a lower lr than {t.lr:g}, or clip the gradients"
-    )
+    cure = f"; try a lower lr than {t.lr:g}, or clip the gradients" if t.step else ""  # before, it is not the steps
+    raise DivergedError(f"[train] the {what} is {value} in epoch {t.epoch + 1}, after {t.step} steps: {found}{cure}")
 
 
 def evaluate(model: nn.Module, loader: DataLoader, loss_fn: Loss = cross_entropy, *, dtype: Any = None) -> Scores:

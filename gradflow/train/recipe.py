@@ -111,6 +111,7 @@ def test_loader(settings: Settings, split: Split, measured: Statistics | None, d
 
 def train_loader(settings: Settings, data: ImageData, measured: Statistics | None, device: Device) -> DataLoader:
     """The training images in the order of the seed, changed at random as the settings say."""
+    threads = int(device.type == "cuda") if settings.workers is None else settings.workers  # a CPU is busy enough
     changes = parse_augment(settings.augment or (), len(data.classes), data.input_shape)
     return DataLoader(
         data.train,
@@ -118,7 +119,7 @@ def train_loader(settings: Settings, data: ImageData, measured: Statistics | Non
         shuffle=True,
         seed=settings.seed,
         device=device,
-        num_workers=settings.workers if isinstance(data.train.pixels, np.ndarray) else 0,
+        num_workers=threads if isinstance(data.train.pixels, np.ndarray) else 0,
         pin_memory=device.type == "cuda",
         transform=Compose([changes, *_finishing(settings, measured)]),
     )

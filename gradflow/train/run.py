@@ -32,7 +32,10 @@ from .state import Training
 WEIGHTS, BEST, METRICS, CONFIG = "weights.safetensors", "best.safetensors", "metrics.jsonl", "config.toml"
 LOOK = 0.1  # seconds between two step reports
 TIME_IS_UP, NO_BETTER = "the time is up", "no better for a while"
-HARMLESS = ("epochs", "time_limit", "save_every", "keep", "workers", "data_on", "device", "data_dir", "eval_every")
+HARMLESS = (
+    *("epochs", "time_limit", "save_every", "keep", "workers", "data_on", "device", "data_dir", "eval_every"),
+    "check_every",
+)
 """Settings whose change needs no word when a run is taken up: asked for, or without effect on what is computed."""
 
 Report = TypeVar("Report", StepReport, EpochReport)
@@ -99,7 +102,7 @@ class _Run:
         self.about = about(settings, data, self.measured, device)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
         self.metrics, self.metrics_lost = MetricsFile(folder / METRICS), False
-        self.look_every = GPU_CHECK if device.type == "cuda" else 1
+        self.look_every = settings.check_every or (GPU_CHECK if device.type == "cuda" else 1)
         self.saved = self.shown = perf_counter()
 
     def run(self, resume: Saved | None) -> Outcome:
@@ -129,6 +132,7 @@ class _Run:
                     ema=average,
                     dtype=recipe.mixed(s),
                     scaler=scaler,
+                    check_every=s.check_every,
                     on_step=[self._step],
                     on_epoch=[self._epoch],
                     resume=state,

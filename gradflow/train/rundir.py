@@ -98,5 +98,5 @@ def _holder(folder: Path) -> str:
 
 
 def _check(name: str) -> None:
-    if not name.strip(". ") or RESERVED & set(name) or not name.isprintable():
+    if not name.strip(". ") or RESERVED & set(name) or not name.isprintable() or name.startswith("-"):
         raise ValueError(f"[train] {name!r} cannot be the name of a folder; use letters, digits, - and _")

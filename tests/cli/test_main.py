@@ -182,7 +182,7 @@ def test_the_help_of_train_is_in_groups_and_knows_the_defaults(gradflow):
 
 
 NUMBERS = {
-    "validation", "eval_every", "accumulate", "momentum", "warmup", "label_smoothing", "seed", "workers", "keep",
+    "validation", "eval_every", "accumulate", "momentum", "warmup", "label_smoothing", "seed", "keep",
 }  # fmt: skip
 
 EXAMPLES = [

@@ -55,6 +55,7 @@ OPTIONS = [
     ("--keep 4", {"keep": 4}),
     ("--workers 0", {"workers": 0}),
     ("--data-on host", {"data_on": "host"}),
+    ("--check-every 5", {"check_every": 5}),
 ]
 
 

@@ -337,8 +337,21 @@ def test_gradients_that_are_no_numbers_stop_the_training_before_the_weights_are_
 def test_a_look_now_and_then_finds_it_too():
     model = small()
     optimizer = gf.optim.SGD(model.parameters(), lr=1e15)
-    with pytest.raises(DivergedError, match=r"the (mean )?loss is (nan|inf) in epoch 1"):
+    with pytest.raises(DivergedError, match=r"the (mean )?loss is (nan|inf) in epoch 1.*; try a lower lr than 1e\+15"):
         fit(model, loader(), optimizer, epochs=1, check_every=3)
+    model = small()
+    optimizer = gf.optim.SGD(model.parameters(), lr=1e15)
+    with pytest.raises(DivergedError, match=r"the mean loss is .* origin is gone.*--check-every 1\) would name"):
+        fit(model, loader(), optimizer, epochs=1, check_every=100)
+
+
+def test_images_that_are_no_numbers_are_not_blamed_on_the_learning_rate():
+    model = small()
+    spoilt = loader(transform=lambda x, y, rng: (x * float("nan"), y))
+    with pytest.raises(DivergedError, match="after 0 steps") as caught:
+        fit(model, spoilt, adam(model), epochs=1)
+    assert "images" in str(caught.value)
+    assert "lower lr" not in str(caught.value)
 
 
 def test_an_empty_loader_is_refused():

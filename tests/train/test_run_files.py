@@ -37,7 +37,7 @@ def test_a_file_in_the_way_counts_as_a_run(tmp_path: Path):
     assert make_run_dir(tmp_path, "digits").name == "digits-2"
 
 
-@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "../a", "/tmp/a", "a\\b", "a\nb", "a:b"])
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "../a", "/tmp/a", "a\\b", "a\nb", "a:b", "-a"])
 def test_names_that_are_no_folder(tmp_path: Path, name: str):
     with pytest.raises(ValueError, match="cannot be the name of a folder"):
         make_run_dir(tmp_path / "runs", "digits", name=name)
