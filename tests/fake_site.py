@@ -72,11 +72,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def body(self, content: bytes) -> None:
+        self.asked.sent += len(content)  # before the client can have it, and look here
         try:
             self.wfile.write(content)
-            self.asked.sent += len(content)
-        except OSError:
-            pass  # the client has gone
+        except OSError:  # the client has gone
+            self.asked.sent -= len(content)
 
     def hang_up(self) -> None:
         """Resets the connection."""
