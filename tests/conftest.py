@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -20,6 +21,12 @@ from gradflow.backend import diagnose
 from gradflow.backend.cuda.emulated import EmulatedBackend
 from gradflow.backend.cuda.emulator import EmulatorError
 from gradflow.backend.cuda.program import Program
+
+
+def pytest_collection_finish() -> None:
+    """Has the garbage collector pass over the thousands of tests: they stay, and a look at them takes half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
