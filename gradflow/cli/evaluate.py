@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..amp import autocast
 from ..autograd.grad_mode import no_grad
 from ..backend import Device, get_backend
 from ..data import DataLoader, ImageData
 from ..data.catalog import load_data
 from ..functions import argmax
+from ..train.loop import precision
 from ..train.progress import jsonable
-from ..train.recipe import EVALUATION_BATCH, make_loss
+from ..train.recipe import EVALUATION_BATCH, make_loss, mixed
 from ..train.report import Scores
 from ..train.restore import load_model, preprocessing, weights_file
 from ..train.run import BEST
@@ -72,7 +71,7 @@ def run(
     place = get_backend(device).device
     file = checkpoint_file(checkpoint, out, best)
     model, about = load_model(file, place)
-    settings = Settings(**checked({k: v for k, v in about.get("settings", {}).items() if v is not None}, str(file)))
+    settings = Settings(**checked(about.get("settings", {}), str(file)))
     images = load_data(data or settings.data, data_dir or (settings.data_dir if data is None else None))
     check_fits(images, about, file)
     found = examine(model, about, settings, images, place, batch_size or EVALUATION_BATCH)
@@ -129,18 +128,12 @@ def examine(
     loss, tally, count = make_loss(settings), Tally(), len(data.classes)
     confusion = np.zeros((count, count), np.int64)
     for images, labels in loader:
-        with precision(device, about):
+        with precision(device, mixed(about.get("dtype"))):
             logits = model(images)
             tally.add(logits, labels, loss(logits, labels))
         answers = argmax(logits, 1).cpu().numpy()
         np.add.at(confusion, (labels.cpu().numpy(), answers), 1)
     return Evaluation(tally.scores(), confusion, data.classes, perf_counter() - start)
-
-
-def precision(device: Device, about: Mapping[str, Any]) -> AbstractContextManager[Any]:
-    """What a model computes in that was trained in mixed precision."""
-    dtype = about.get("dtype")
-    return autocast(device.type, dtype) if dtype in ("float16", "bfloat16") else nullcontext()
 
 
 def facts(found: Evaluation) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from ..backend import Device, get_backend
 from ..creation import as_tensor, zeros
 from ..data.folder import read_image
 from ..nn.functional import softmax
+from ..train.loop import precision
 from ..train.progress import jsonable
+from ..train.recipe import mixed
 from ..train.restore import load_model, preprocessing
 from ..train.wording import percent
 from .errors import describe
-from .evaluate import checkpoint_file, precision
+from .evaluate import checkpoint_file
 
 Answer = list[tuple[str, float]]
 
@@ -97,7 +99,7 @@ def predict(model: nn.Module, about: Mapping[str, Any], images: np.ndarray, devi
     """The `top` likeliest classes of each image, float32 (n, c, h, w) in [0, 1], with their probabilities."""
     rng = np.random.default_rng(0)  # asked for by what changes images; nothing here draws from it
     batch, _ = preprocessing(about)(as_tensor(images, device=device), zeros(len(images), device=device), rng)
-    with precision(device, about):
+    with precision(device, mixed(about.get("dtype"))):
         logits = model(batch)
     shares = softmax(logits.float(), 1).cpu().numpy()
     order = np.argsort(-shares, 1, kind="stable")[:, :top]

@@ -13,9 +13,9 @@ from ..train import CheckpointError, Checkpoints, load_settings, read_metrics
 from ..train.checkpoint import load_about
 from ..train.progress import jsonable
 from ..train.run import BEST, CONFIG, METRICS, WEIGHTS
-from ..train.rundir import HOLDER, LOCK
+from ..train.rundir import is_locked
 from ..train.settings import checked
-from ..train.wording import duration, percent, visible
+from ..train.wording import aligned, duration, percent, visible
 from .names import run_names
 from .train import command, find_run, named
 
@@ -62,7 +62,7 @@ def _look(folder: Path) -> Run:
     epochs = [record for record in records if record.get("event") == "epoch"]
     final = records[-1] if records and records[-1].get("event") == "final" else {}
     last = epochs[-1] if epochs else {}
-    state = RUNNING if is_running(folder) else FINISHED if final.get("finished") is True else STOPPED
+    state = RUNNING if is_locked(folder) else FINISHED if final.get("finished") is True else STOPPED
     tested = [a for a in [_number(record, "test_accuracy") for record in epochs] if a is not None]
     spent = [_number(record, "seconds") or 0.0 for record in epochs]
     speeds = [s for s in [_number(record, "images_per_second") for record in epochs] if s is not None]
@@ -86,8 +86,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     files = [folder / WEIGHTS, *Checkpoints(folder / "checkpoints").paths()[:1]]
     for file in sorted(files, key=_written, reverse=True):
         try:
-            found = load_about(file)["settings"]
-            return checked({k: v for k, v in found.items() if v is not None}, str(file))
+            return checked(load_about(file)["settings"], str(file))
         except (CheckpointError, KeyError, AttributeError):
             continue  # there is none, or it is damaged, which is for those who use it
     return load_settings(folder / CONFIG) if (folder / CONFIG).exists() else {}
@@ -106,21 +105,6 @@ def _number(record: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def is_running(folder: Path) -> bool:
-    """Whether a process trains in the folder now."""
-    if not (folder / HOLDER).exists():
-        return False  # and the lock is left alone, which a run that starts just now may be after
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except (OSError, NotImplementedError):  # nobody can have it there
-        return False
 
 
 # -- the list ----------------------------------------------------------------------------------------------------------
@@ -175,16 +159,6 @@ def _row(run: Run) -> tuple[str, ...]:
 
 def _facts(run: Run) -> dict[str, Any]:
     return dict(jsonable(asdict(run)))
-
-
-def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Rows of cells as lines, whose columns are as wide as they must be."""
-    widths = [max([len(row[i]) for row in rows]) for i in range(len(rows[0]))]
-    return [
-        "  ".join([c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))])
-        .rstrip()
-        for row in rows
-    ]  # fmt: skip
 
 
 # -- some of them side by side -----------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def _again(resume: str, given: Mapping[str, Any], out: Path, from_previous: bool
             raise
         reason = error.__cause__ or error
         raise CheckpointError(f"{reason}; --from-previous goes on from the one before it, {paths[1]}") from error
-    before = checked({k: v for k, v in about["settings"].items() if v is not None}, str(path))
+    before = checked(about["settings"], str(path))
     return Start(Settings(**{**before, **whole(given)}), folder, (state, about))
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import DataError
-from .images import ImageData, Split, stratified_split
+from .errors import ContentError, DataError, reason
+from .images import ImageData, Split
 from .meter import megabytes
 
 CHANNELS = (1, 3, 4)
@@ -47,19 +47,15 @@ def load_npz(path: str | Path) -> ImageData:
     except zipfile.BadZipFile as error:
         raise DataError(f"[npz] {path}: {error}; give what np.savez wrote, or copy the file again") from error
     except (OSError, EOFError, RuntimeError, ValueError, zlib.error, ContentError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"[npz] {path}: {reason}") from error
+        raise DataError(f"[npz] {path}: {reason(error)}") from error
     return ImageData(path.stem, train, test, tuple([str(label) for label in range(count)]))
 
 
 def divide(split: Split) -> tuple[Split, Split]:
     """A training and a test part of a split, a fifth of it, with each class in proportion; always the same."""
-    pixels, labels = np.asarray(split.pixels), np.asarray(split.labels)
-    if len(labels) < 2:
+    if len(split) < 2:
         raise ContentError("there is one image only; training and testing need one each")
-    test_size = max(1, round(TEST_SHARE * len(labels)))
-    train, test = stratified_split(labels, test_size, SPLIT_SEED)
-    return Split(pixels[train], labels[train], split.top), Split(pixels[test], labels[test], split.top)
+    return split.divided(max(1, round(TEST_SHARE * len(split))), SPLIT_SEED)
 
 
 def check_memory(size: int, what: str) -> None:
@@ -67,10 +63,6 @@ def check_memory(size: int, what: str) -> None:
     total = _memory()
     if total is not None and size > total:
         raise ContentError(f"{what} would take {megabytes(size)}, this machine has {megabytes(total)} of memory")
-
-
-class ContentError(Exception):
-    """What is wrong with data, without the file's name."""
 
 
 def _memory() -> int | None:

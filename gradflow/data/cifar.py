@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .download import RemoteFile
-from .errors import DataError
+from .errors import ContentError, DataError, reason
 from .images import ImageData, Split
 from .source import Paths, Source
 
@@ -91,13 +91,8 @@ def read_cifar(path: Path, layout: Layout, name: str, cure: str = "fetch the fil
     except MemoryError:
         raise
     except Exception as error:  # of a damaged archive, tarfile raises whatever comes about, RecursionError too
-        reason = (error.strerror if isinstance(error, OSError) else None) or error or type(error).__name__
-        raise DataError(f"[{name}] {path}: {reason}; {cure}") from error
+        raise DataError(f"[{name}] {path}: {reason(error)}; {cure}") from error
     return ImageData(name, train, test, classes)
-
-
-class _ArchiveError(Exception):
-    """What is wrong with the content of an archive, without its name."""
 
 
 class _Limited:
@@ -110,7 +105,7 @@ class _Limited:
         data = self._file.read(min(size, self._left + 1))
         self._left -= len(data)
         if self._left < 0:
-            raise _ArchiveError(f"it unpacks to more than the {self._limit:,} bytes expected")
+            raise ContentError(f"it unpacks to more than the {self._limit:,} bytes expected")
         return data
 
 
@@ -123,21 +118,21 @@ def _members(path: Path, layout: Layout) -> dict[str, bytes]:
         with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
             for count, member in enumerate(archive):
                 if count > MOST_MEMBERS:
-                    raise _ArchiveError(f"it has more than {MOST_MEMBERS} members")
+                    raise ContentError(f"it has more than {MOST_MEMBERS} members")
                 if member.name not in sizes and member.name != names:
                     continue
                 expected = sizes.get(member.name)
                 if not member.isreg() or member.issparse() or member.name in found:
-                    raise _ArchiveError(f"{member.name} in it is a link, or comes twice")
+                    raise ContentError(f"{member.name} in it is a link, or comes twice")
                 if member.size != expected and (expected is not None or member.size > NAMES_SIZE):
                     wanted = f"at most {NAMES_SIZE:,}" if expected is None else f"{expected:,}"
-                    raise _ArchiveError(f"{member.name} in it has {member.size:,} bytes, expected {wanted}")
+                    raise ContentError(f"{member.name} in it has {member.size:,} bytes, expected {wanted}")
                 found[member.name] = archive.extractfile(member).read()
         while stream.read(1 << 16):  # to the end, where gzip's checksum is
             pass
     missing = [member for member in [*sizes, names] if member not in found]
     if missing:
-        raise _ArchiveError(f"it has no {', '.join(missing)}")
+        raise ContentError(f"it has no {', '.join(missing)}")
     return found
 
 
@@ -147,7 +142,7 @@ def _split(members: dict[str, bytes], layout: Layout, names: tuple[str, ...]) ->
     for name in names:
         records = np.frombuffer(members[f"{layout.top}/{name}"], np.uint8).reshape(-1, layout.labels + PIXELS)
         if (top := records[:, layout.label].max()) >= layout.classes:
-            raise _ArchiveError(f"{name} in it has label {top}, expected 0 to {layout.classes - 1}")
+            raise ContentError(f"{name} in it has label {top}, expected 0 to {layout.classes - 1}")
         parts.append(records)
     pixels = np.concatenate([records[:, layout.labels :] for records in parts])
     labels = np.concatenate([records[:, layout.label] for records in parts])
@@ -157,7 +152,7 @@ def _split(members: dict[str, bytes], layout: Layout, names: tuple[str, ...]) ->
 def _classes(content: bytes, layout: Layout) -> tuple[str, ...]:
     names = tuple(content.decode("utf-8", "replace").split())
     if len(names) != layout.classes:
-        raise _ArchiveError(f"{layout.names} in it has {len(names)} names of classes, expected {layout.classes}")
+        raise ContentError(f"{layout.names} in it has {len(names)} names of classes, expected {layout.classes}")
     return names
 
 

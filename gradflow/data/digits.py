@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import DataError
-from .images import ImageData, Split, stratified_split
+from .images import ImageData, Split
 
 FILE = Path(__file__).with_name("files") / "digits.csv.gz"
 COUNT, SIDE, INK = 1797, 8, 16  # INK: the value of a pixel that is all ink
@@ -25,11 +25,11 @@ def load_digits() -> ImageData:
     table = _read(FILE)
     pixels = table[:, :-1].reshape(-1, 1, SIDE, SIDE)
     labels = table[:, -1].astype(np.int64)
-    train, test = stratified_split(labels, TEST_COUNT, SPLIT_SEED)
+    train, test = Split(pixels, labels, top=INK).divided(TEST_COUNT, SPLIT_SEED)
     return ImageData(
         name="digits",
-        train=Split(pixels[train], labels[train], top=INK),
-        test=Split(pixels[test], labels[test], top=INK),
+        train=train,
+        test=test,
         classes=tuple([str(digit) for digit in range(10)]),
     )
 

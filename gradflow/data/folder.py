@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import ContentError, check_memory, divide
-from .errors import DataError
+from .arrays import check_memory, divide
+from .errors import ContentError, DataError
 from .images import ImageData, Split
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ def load_folder(path: str | Path, image_size: int | tuple[int, int] | None = Non
     where Pillow is missing.
     """
     root = Path(path)
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        raise ImportError(f"[folder] {INSTALL}") from None
+    _need_pillow("folder")
     try:
         return _load(root, image_size)
     except ContentError as error:
@@ -69,16 +66,20 @@ def read_image(path: str | Path, size: tuple[int, int], grey: bool) -> np.ndarra
 
     As `load_folder` reads them. DataError, which names the file, where that cannot be; ImportError without Pillow.
     """
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        raise ImportError(f"[image] {INSTALL}") from None
+    _need_pillow("image")
     if not Path(path).is_file():
         raise DataError(f"[image] there is no file {path}; check the path")
     try:
         return _decoded(Path(path), size, grey)
     except ContentError as error:
         raise DataError(f"[image] {error}") from error
+
+
+def _need_pillow(part: str) -> None:
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError:
+        raise ImportError(f"[{part}] {INSTALL}") from None
 
 
 def _load(root: Path, image_size: int | tuple[int, int] | None) -> ImageData:

@@ -10,7 +10,7 @@ from typing import IO
 
 import numpy as np
 
-from .errors import DataError
+from .errors import ContentError, DataError, reason
 
 UINT8 = 0x08  # the code for unsigned bytes, the one type these data sets use
 GZIP_MAGIC = b"\x1f\x8b"
@@ -34,13 +34,8 @@ def read_idx(path: str | Path, ndim: int, cure: str = "fetch the file again", *,
                 return _parse(unzipped, ndim, limit)
     except EOFError:
         raise DataError(f"[idx] {path}: the gzip file ends too early, it is truncated; {cure}") from None
-    except (OSError, zlib.error, _FormatError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"[idx] {path}: {reason}; {cure}") from error
-
-
-class _FormatError(Exception):
-    """What is wrong with the content of a file, without the file's name."""
+    except (OSError, zlib.error, ContentError) as error:
+        raise DataError(f"[idx] {path}: {reason(error)}; {cure}") from error
 
 
 def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int, limit: int) -> np.ndarray:
@@ -48,19 +43,19 @@ def _parse(file: IO[bytes] | gzip.GzipFile, ndim: int, limit: int) -> np.ndarray
     magic = file.read(4)
     if magic != expected:
         found = f"0x{magic.hex()}" if magic else "an empty file"
-        raise _FormatError(f"expected the magic number 0x{expected.hex()} (uint8, {ndim}-d), found {found}")
+        raise ContentError(f"expected the magic number 0x{expected.hex()} (uint8, {ndim}-d), found {found}")
     header = file.read(4 * ndim)
     if len(header) < 4 * ndim:
-        raise _FormatError(f"expected {ndim} sizes in the header, the file ends after {len(header) // 4}")
+        raise ContentError(f"expected {ndim} sizes in the header, the file ends after {len(header) // 4}")
     shape = tuple([int(size) for size in np.frombuffer(header, ">u4")])
     size = math.prod(shape)
     if size > limit:
-        raise _FormatError(f"expected at most {limit:,} bytes, the header says {size:,} for shape {shape}")
+        raise ContentError(f"expected at most {limit:,} bytes, the header says {size:,} for shape {shape}")
     # One byte more than needed: it shows excess data, and reading to the end checks gzip's checksum.
     data = _read_up_to(file, size + 1)
     if len(data) != size:
         found = f"only {len(data):,}, so it is truncated" if len(data) < size else "more"
-        raise _FormatError(f"expected {size:,} bytes for shape {shape}, found {found}")
+        raise ContentError(f"expected {size:,} bytes for shape {shape}, found {found}")
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 

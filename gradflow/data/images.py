@@ -87,6 +87,12 @@ class Split(Dataset):
             return self
         return Split(as_tensor(self.pixels, device=device), as_tensor(self.labels, device=device), self.top)
 
+    def divided(self, test_size: int, seed: int) -> tuple[Split, Split]:
+        """Two parts of a split on the host, the second of `test_size` images, as `stratified_split` draws them."""
+        pixels, labels = np.asarray(self.pixels), np.asarray(self.labels)
+        first, second = [Split(pixels[i], labels[i], self.top) for i in stratified_split(labels, test_size, seed)]
+        return first, second
+
     def _scaled(self, pixels: Any) -> Any:
         if not isinstance(pixels, Tensor):
             return scaled(pixels, self.top)

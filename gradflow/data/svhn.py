@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .download import RemoteFile
-from .errors import DataError
+from .errors import ContentError, DataError, reason
 from .images import ImageData, Split
 from .source import Paths, Source
 
@@ -39,14 +39,9 @@ def read_svhn(path: Path, cure: str = "fetch the file again") -> Split:
     """
     try:
         x, y = _arrays(_variables(path))
-    except (OSError, zlib.error, _MatlabError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise DataError(f"[svhn] {path}: {reason}; {cure}") from error
+    except (OSError, zlib.error, ContentError) as error:
+        raise DataError(f"[svhn] {path}: {reason(error)}; {cure}") from error
     return Split(np.ascontiguousarray(x.transpose(3, 2, 0, 1)), y.astype(np.int64) % 10)
-
-
-class _MatlabError(Exception):
-    """What is wrong with the content of a file, without its name."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +64,22 @@ def _variables(path: Path) -> tuple[str, list[_Variable]]:
     with open(path, "rb") as file:
         header = file.read(HEADER)
         if len(header) < HEADER or header[126:] not in (b"IM", b"MI"):
-            raise _MatlabError("it is no MATLAB file of level 5")
+            raise ContentError("it is no MATLAB file of level 5")
         order = "<" if header[126:] == b"IM" else ">"
         found, left = [], LIMIT
         while tag := file.read(8):
             kind, size = np.frombuffer(tag, f"{order}u4").tolist() if len(tag) == 8 else (0, 0)
             data = file.read(min(size, LIMIT + 1))
             if len(tag) < 8 or len(data) < size:
-                raise _MatlabError(TRUNCATED)
+                raise ContentError(TRUNCATED)
             if kind == COMPRESSED:
                 stream = zlib.decompressobj()
                 data = stream.decompress(data, left + 1)
                 if len(data) <= left and not stream.eof:
-                    raise _MatlabError("a variable in it ends too early")
+                    raise ContentError("a variable in it ends too early")
             left -= len(data)
             if left < 0:
-                raise _MatlabError(f"it unpacks to more than the {LIMIT:,} bytes expected")
+                raise ContentError(f"it unpacks to more than the {LIMIT:,} bytes expected")
             content = memoryview(data)
             if kind == COMPRESSED:
                 kind, content, _ = _element(content, order)
@@ -96,13 +91,13 @@ def _variables(path: Path) -> tuple[str, list[_Variable]]:
 def _element(data: memoryview, order: str) -> tuple[int, memoryview, memoryview]:
     """The type and the content of the first element in `data`, and what comes after it."""
     if len(data) < 8:
-        raise _MatlabError(TRUNCATED)
+        raise ContentError(TRUNCATED)
     kind, size = np.frombuffer(data[:8], f"{order}u4").tolist()
     start, end = 8, 8 + size + -size % 8
     if kind >> 16:  # a small one, whose content is in the place of the size
         kind, size, start, end = kind & 0xFFFF, kind >> 16, 4, 8
     if start + size > min(end, len(data)):
-        raise _MatlabError(TRUNCATED)
+        raise ContentError(TRUNCATED)
     return kind, data[start : start + size], data[end:]
 
 
@@ -112,7 +107,7 @@ def _variable(content: memoryview, order: str) -> _Variable:
     _, shape, rest = _element(rest, order)
     _, name, values = _element(rest, order)
     if len(flags) < 4 or len(shape) % 4:
-        raise _MatlabError("a variable in it has no class or shape")
+        raise ContentError("a variable in it has no class or shape")
     number = np.frombuffer(flags[:4], f"{order}u4").item() & 0xFF
     kind = CLASSES[number - 1] if 0 < number <= len(CLASSES) else f"class {number}"
     return _Variable(str(name, "latin-1"), kind, tuple(np.frombuffer(shape, f"{order}i4").tolist()), values)
@@ -123,16 +118,16 @@ def _arrays(file: tuple[str, list[_Variable]]) -> tuple[np.ndarray, np.ndarray]:
     order, variables = file
     found = {variable.name: variable for variable in variables if variable.name in ("X", "y")}
     if len(found) != 2 or sum([variable.name in found for variable in variables]) != 2:
-        raise _MatlabError(f"expected the variables X and y, found {[variable.name for variable in variables]}")
+        raise ContentError(f"expected the variables X and y, found {[variable.name for variable in variables]}")
     x, y = found["X"], found["y"]
     count = x.shape[-1] if x.shape else 0
     if x.kind != "uint8" or x.shape != (32, 32, 3, count) or not 0 < count <= MOST:
-        raise _MatlabError(f"expected X of uint8 (32, 32, 3, n), found {x.kind} {x.shape}")
+        raise ContentError(f"expected X of uint8 (32, 32, 3, n), found {x.kind} {x.shape}")
     if y.kind not in ("uint8", "double") or y.shape not in ((count, 1), (1, count)):
-        raise _MatlabError(f"expected y of uint8 ({count}, 1), found {y.kind} {y.shape}")
+        raise ContentError(f"expected y of uint8 ({count}, 1), found {y.kind} {y.shape}")
     pixels, labels = _numbers(x, order), _numbers(y, order).reshape(-1)
     if pixels.dtype != np.uint8 or not np.isin(labels, np.arange(1, 11)).all():
-        raise _MatlabError("X is not of uint8, or a label in y is not 1 to 10")
+        raise ContentError("X is not of uint8, or a label in y is not 1 to 10")
     return pixels, labels
 
 
@@ -140,10 +135,10 @@ def _numbers(variable: _Variable, order: str) -> np.ndarray:
     """The values, of the type that they are stored in, which may be narrower than their class."""
     kind, content, _ = _element(variable.values, order)
     if kind not in NUMBERS:
-        raise _MatlabError(f"{variable.name} in it has values of an unknown type, {kind}")
+        raise ContentError(f"{variable.name} in it has values of an unknown type, {kind}")
     dtype = np.dtype(order + NUMBERS[kind])
     if len(content) != math.prod(variable.shape) * dtype.itemsize:
-        raise _MatlabError(f"{variable.name} in it has {len(content):,} bytes, too few or many for {variable.shape}")
+        raise ContentError(f"{variable.name} in it has {len(content):,} bytes, too few or many for {variable.shape}")
     return np.frombuffer(content, dtype).reshape(variable.shape, order="F")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from .. import nn
@@ -13,7 +12,7 @@ from ..data import ImageData
 from ..models.build import model_digest
 from .environment import environment
 from .recipe import Statistics, digest
-from .report import EpochReport
+from .report import EpochReport, best
 from .settings import Settings
 
 
@@ -30,14 +29,9 @@ def about(settings: Settings, data: ImageData, measured: Statistics | None, devi
         "classes": list(data.classes),
         "mean": None if measured is None else list(measured.mean),
         "std": None if measured is None else list(measured.std),
-        "settings": json_of(settings),
+        "settings": settings.plain(),
         "environment": environment(device),
     }
-
-
-def json_of(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON has them."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
 
 
 def plan(settings: Settings, data: ImageData, model: nn.Module, device: Device) -> list[tuple[str, str]]:
@@ -75,11 +69,6 @@ def flat(report: EpochReport) -> dict[str, Any]:
         "images_per_second": round(report.images_per_second, 1),
         "memory": report.memory,
     }
-
-
-def best(history: Sequence[EpochReport]) -> EpochReport | None:
-    """The first report with the highest test accuracy."""
-    return max([r for r in history if r.test is not None], key=lambda r: r.test.accuracy, default=None)  # type: ignore[union-attr]
 
 
 def stale(history: Sequence[EpochReport]) -> int:

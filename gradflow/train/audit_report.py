@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .wording import aligned
+
 FORWARD, BACKWARD, INSIDE = "forward", "backward", "inside"
 HEADINGS = {FORWARD: "forward", BACKWARD: "backward: the vjps of these", INSIDE: "called by those"}
 DIVERGES = "DIVERGES"
@@ -76,16 +78,10 @@ class Audit:
         """The table, the parts of the step under headings, and the summary below it."""
         header = ["op", "calls", "device error", "NumPy error", "ms", "MB", "of copy", "ran as"]
         cells = [header, *[_cells(row, self.copy_bandwidth) for row in self.rows]]
-        widths = [max([len(row[i]) for row in cells]) for i in range(len(header))]
-        table = [
-            "  ".join(
-                [c.rjust(w) if 0 < i < 7 else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
-            )
-            for line in cells
-        ]
-        found = [table[0].rstrip()]
+        table = aligned(cells, right=range(1, 7))
+        found = [table[0]]
         for part, heading in HEADINGS.items():
-            inside = [line.rstrip() for row, line in zip(self.rows, table[1:], strict=True) if row.part == part]
+            inside = [line for row, line in zip(self.rows, table[1:], strict=True) if row.part == part]
             found += [heading, *inside] if inside else []
         return [*found, *self.summary()]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from .. import nn, optim
 from ..amp import GradScaler, autocast
 from ..autograd.grad_mode import no_grad
 from ..autograd.value import backend_under
-from ..backend import get_backend
+from ..backend import Device, get_backend
 from ..backend.base import Backend, guarded
 from ..backend.dtypes import is_half
 from ..data import DataLoader
@@ -83,10 +84,9 @@ def fit(
     if resume is not None:
         t.load_state_dict(resume)
     place = device_of(model)
-    if check_every is None:
-        check_every = GPU_CHECK if place.type == "cuda" else 1
-    precision = partial(autocast, place.type, dtype) if dtype is not None else nullcontext
-    options = _Options(loss_fn, precision, accumulate, max_norm, check_every, tuple(on_step))
+    options = _Options(
+        loss_fn, place, dtype, accumulate, max_norm, check_interval(place, check_every), tuple(on_step)
+    )  # fmt: skip
     on_epoch = tuple(on_epoch)
     while t.stop is None and (epochs is None or t.epoch < epochs):
         _train_epoch(t, options)
@@ -105,15 +105,27 @@ def fit(
     return t
 
 
+@dataclass(frozen=True)
 class _Options:
     """What the steps of a training have in common."""
 
-    def __init__(
-        self, loss_fn: Loss, precision: Callable[[], AbstractContextManager[Any]], accumulate: int,
-        max_norm: float | None, check_every: int, on_step: tuple[Callback, ...],
-    ) -> None:  # fmt: skip
-        self.loss_fn, self.precision, self.accumulate = loss_fn, precision, accumulate
-        self.max_norm, self.check_every, self.on_step = max_norm, check_every, on_step
+    loss_fn: Loss
+    device: Device
+    dtype: Any
+    accumulate: int
+    max_norm: float | None
+    check_every: int
+    on_step: tuple[Callback, ...]
+
+
+def check_interval(device: Device, asked: int | None = None) -> int:
+    """Steps between two looks at the loss on a device: those asked for, or 1, and on a GPU GPU_CHECK."""
+    return asked or (GPU_CHECK if device.type == "cuda" else 1)
+
+
+def precision(device: Device, dtype: Any) -> AbstractContextManager[Any]:
+    """The region in which a model and its loss are computed: autocast's to `dtype`, or none where that is None."""
+    return nullcontext() if dtype is None else autocast(device.type, dtype)
 
 
 def _train_epoch(t: Training, o: _Options) -> None:
@@ -144,7 +156,7 @@ def _train_epoch(t: Training, o: _Options) -> None:
 
 
 def _loss(model: nn.Module, images: Tensor, labels: Tensor, o: _Options) -> tuple[Tensor, Tensor]:
-    with o.precision():
+    with precision(o.device, o.dtype):
         logits = model(images)
         loss = o.loss_fn(logits, labels)
     if loss.ndim:
@@ -224,9 +236,8 @@ def _check(
 def evaluate(model: nn.Module, loader: DataLoader, loss_fn: Loss = cross_entropy, *, dtype: Any = None) -> Scores:
     """The scores of a model over all batches of a loader, in evaluation mode, in which it is left."""
     model.eval()
-    place = device_of(model)
     tally = Tally()
-    with no_grad(), autocast(place.type, dtype) if dtype is not None else nullcontext():
+    with no_grad(), precision(device_of(model), dtype):
         for images, labels in loader:
             logits = model(images)
             tally.add(logits, labels, loss_fn(logits, labels))

@@ -46,12 +46,8 @@ class MetricsFile:
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The records of a metrics file. A last line cut short, as a crash may leave, is passed over."""
-    return _records(Path(path).read_bytes(), path)
-
-
-def _records(data: bytes, path: str | Path) -> list[dict[str, Any]]:
     records = []
-    lines = data.split(b"\n")
+    lines = Path(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
@@ -67,10 +63,7 @@ def _records(data: bytes, path: str | Path) -> list[dict[str, Any]]:
 
 
 def _record(event: str, values: Mapping[str, Any]) -> bytes:
-    return _line({"event": event, **{name: _plain(value) for name, value in values.items()}})
-
-
-def _line(record: dict[str, Any]) -> bytes:
+    record = {"event": event, **{name: _plain(value) for name, value in values.items()}}
     return json.dumps(record).encode() + b"\n"
 
 

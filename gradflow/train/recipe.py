@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from .. import nn, optim
-from ..amp import GradScaler, autocast
+from ..amp import GradScaler
 from ..autograd.grad_mode import no_grad
 from ..backend import Device, get_backend
 from ..creation import manual_seed
 from ..data import DataLoader, ImageData, Split, load_data
 from ..data.augment import Compose, Normalize, parse_augment
-from ..data.images import stratified_split
 from ..models import build_model
 from ..nn.functional import cross_entropy
 from ..optim.lr_scheduler import LambdaLR
@@ -72,10 +70,8 @@ def load(settings: Settings) -> tuple[ImageData, Split]:
     data = load_data(settings.data, settings.data_dir)
     if not settings.validation:
         return data, data.test
-    whole, labels = data.train, np.asarray(data.train.labels)
-    kept, held = stratified_split(labels, max(1, round(settings.validation * len(labels))), settings.seed)
-    parts = [replace(whole, pixels=whole.pixels[chosen], labels=labels[chosen]) for chosen in (kept, held)]
-    return replace(data, train=parts[0], test=parts[1]), data.test
+    kept, held = data.train.divided(max(1, round(settings.validation * len(data.train))), settings.seed)
+    return replace(data, train=kept, test=held), data.test
 
 
 def make_model(settings: Settings, data: ImageData, device: Device) -> nn.Module:
@@ -236,15 +232,9 @@ def make_scaler(settings: Settings) -> GradScaler | None:
     return GradScaler() if settings.dtype == "float16" else None
 
 
-def mixed(settings: Settings) -> str | None:
-    """The dtype of `autocast`, None where the computation is in one dtype."""
-    return settings.dtype if settings.dtype in ("float16", "bfloat16") else None
-
-
-def precision(settings: Settings, device: Device) -> AbstractContextManager[Any]:
-    """The region in which a model and its loss are computed."""
-    dtype = mixed(settings)
-    return nullcontext() if dtype is None else autocast(device.type, dtype)
+def mixed(dtype: str | None) -> str | None:
+    """The dtype of `autocast` for a setting of that name, None where the computation is in one dtype."""
+    return dtype if dtype in ("float16", "bfloat16") else None
 
 
 def make_loss(settings: Settings) -> Callable[[Any, Any], Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -60,3 +62,9 @@ class EpochReport:
     images_per_second: float
     memory: int | None = None
     seconds_left: float | None = None
+
+
+def best(history: Sequence[EpochReport]) -> EpochReport | None:
+    """The first report with the highest test accuracy; None where no test was made, or none gave a number."""
+    tested = [(r.test.accuracy, r) for r in history if r.test is not None and not math.isnan(r.test.accuracy)]
+    return max(tested, key=lambda pair: pair[0], default=(0.0, None))[1]

@@ -17,14 +17,14 @@ from ..data import ImageData, Split
 from ..optim.lr_scheduler import LambdaLR
 from ..tensor import Tensor
 from . import recipe
-from .account import about, best, flat, plan, stale
+from .account import about, flat, plan, stale
 from .checkpoint import CheckpointError, Checkpoints, load_weights, save_weights
 from .environment import differences
-from .loop import GPU_CHECK, check_finite, evaluate, fit, step_report
+from .loop import check_finite, check_interval, evaluate, fit, precision, step_report
 from .metrics import MetricsFile
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
 from .progress import Display
-from .report import EpochReport, Scores, StepReport
+from .report import EpochReport, Scores, StepReport, best
 from .rundir import lock_run
 from .settings import Settings
 from .state import Training
@@ -102,7 +102,7 @@ class _Run:
         self.about = about(settings, data, self.measured, device)
         self.checkpoints = Checkpoints(folder / "checkpoints", settings.keep)
         self.metrics, self.metrics_lost = MetricsFile(folder / METRICS), False
-        self.look_every = settings.check_every or (GPU_CHECK if device.type == "cuda" else 1)
+        self.look_every = check_interval(device, settings.check_every)
         self.saved = self.shown = perf_counter()
 
     def run(self, resume: Saved | None) -> Outcome:
@@ -130,9 +130,9 @@ class _Run:
                     accumulate=s.accumulate,
                     max_norm=s.clip_norm or None,
                     ema=average,
-                    dtype=recipe.mixed(s),
+                    dtype=recipe.mixed(s.dtype),
                     scaler=scaler,
-                    check_every=s.check_every,
+                    check_every=self.look_every,
                     on_step=[self._step],
                     on_epoch=[self._epoch],
                     resume=state,
@@ -243,7 +243,7 @@ class _Run:
         images, labels = next(iter(few))
 
         def step() -> Tensor:
-            with recipe.precision(self.settings, self.device):
+            with precision(self.device, recipe.mixed(self.settings.dtype)):
                 return recipe.make_loss(self.settings)(model(images), labels)
 
         return step
@@ -282,7 +282,7 @@ class _Run:
         if not taken and not self.settings.validation and t.batch == 0 and t.history and t.history[-1].test is not None:
             return t.history[-1].test
         loader = recipe.test_loader(self.settings, self.test, self.measured, self.device)
-        return evaluate(t.best_model, loader, recipe.make_loss(self.settings), dtype=recipe.mixed(self.settings))
+        return evaluate(t.best_model, loader, recipe.make_loss(self.settings), dtype=recipe.mixed(self.settings.dtype))
 
     def _take_best(self, t: Training) -> bool:
         """Give the model its best weights back; False, with a word on why, where their file is not there."""

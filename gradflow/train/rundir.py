@@ -80,6 +80,21 @@ def lock_run(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the folder of a run now."""
+    if not (folder / HOLDER).exists():
+        return False  # and the lock is left alone, which a run that starts just now may be after
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except (OSError, NotImplementedError):  # nobody can have it there
+        return False
+
+
 def _write_holder(folder: Path) -> None:
     """Say who holds the lock, in a file beside it: some versions of filelock empty the lock file itself."""
     text = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()

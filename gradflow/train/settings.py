@@ -126,12 +126,16 @@ class Settings:
             found["augment"] = augmentations(data)
         return replace(self, **found)
 
+    def plain(self) -> dict[str, Any]:
+        """The settings by name, as JSON has them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
     def save(self, path: Path) -> None:
         """Write a TOML file from which `load_settings` makes the same settings."""
         import tomli_w
 
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items() if v is not None}
-        write_atomically(path, tomli_w.dumps(plain).encode())
+        given = {k: v for k, v in self.plain().items() if v is not None}
+        write_atomically(path, tomli_w.dumps(given).encode())
 
 
 def augmentations(data: ImageData) -> tuple[str, ...]:
@@ -159,10 +163,15 @@ def load_settings(path: str | Path) -> dict[str, Any]:
 
 
 def checked(found: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Settings by name, as a TOML file or a checkpoint has them, in the types of `Settings`. ValueError else."""
+    """Settings by name, as a TOML file or a checkpoint has them, in the types of `Settings`. ValueError else.
+
+    What is None, as a checkpoint has it, is left out, as a TOML file does.
+    """
     names = {field.name: str(field.type).removesuffix(" | None") for field in fields(Settings)}
     result = {}
     for name, value in found.items():
+        if value is None:
+            continue
         if name not in names:
             raise ValueError(f"[config] {where}: there is no setting {name!r}; there are {', '.join(names)}")
         kind = names[name]

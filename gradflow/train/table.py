@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from .report import EpochReport, best
 from .wording import GAP, percent, size, that_fit
-
-if TYPE_CHECKING:
-    from .report import EpochReport
 
 MARK = f"{GAP}best"
 HEAD, BEST, GAP_STYLE = "bold", "bold green", "dim"
 FEWEST = 5  # rows: the first, the last, the best and two gaps
 
-Column = Callable[["EpochReport"], str]
+Column = Callable[[EpochReport], str]
 COLUMNS: dict[str, Column] = {
     "epoch": lambda r: str(r.epoch),
     "loss": lambda r: f"{r.train.loss:.4f}",
@@ -39,12 +36,13 @@ def table_lines(
     """
     if not reports:
         return []
-    best = _best(reports)
-    kept = _kept(len(reports), best, rows)
+    top = best(reports)
+    marked = None if top is None else next(i for i, report in enumerate(reports) if report is top)
+    kept = _kept(len(reports), marked, rows)
     cells = {name: [column(reports[i]) for i in kept] for name, column in COLUMNS.items()}
     widths = {name: max(len(name), *map(len, texts)) for name, texts in cells.items() if any(texts)}
     if width is not None:
-        names = that_fit(widths, RANKS, width - (len(MARK) if best is not None else 0))
+        names = that_fit(widths, RANKS, width - (len(MARK) if marked is not None else 0))
         widths = {name: widths[name] for name in names}
     lines: list[tuple[str, str | None]] = [(GAP.join([name.rjust(widths[name]) for name in widths]), HEAD)]
     before = -1
@@ -52,15 +50,9 @@ def table_lines(
         if i != before + 1:
             lines.append(("...".rjust(widths["epoch"]), GAP_STYLE))
         row = GAP.join([cells[name][place].rjust(widths[name]) for name in widths])
-        lines.append((row + MARK, BEST) if i == best else (row.rstrip(), None))
+        lines.append((row + MARK, BEST) if i == marked else (row.rstrip(), None))
         before = i
     return lines
-
-
-def _best(reports: Sequence[EpochReport]) -> int | None:
-    """The place of the first report with the highest test accuracy, None where no test was made."""
-    scored = [(r.test.accuracy, -i) for i, r in enumerate(reports) if r.test and r.test.accuracy == r.test.accuracy]
-    return -max(scored)[1] if scored else None
 
 
 def _kept(count: int, best: int | None, rows: int | None) -> list[int]:

@@ -98,6 +98,16 @@ def labelled(label: str, text: str) -> str:
     return f"{label:<9} {text}"
 
 
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Rows of cells as lines, in columns as wide as they must be; those numbered in `right` end at their right."""
+    widths = [max([len(row[i]) for row in rows]) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append(GAP.join(cells).rstrip())
+    return lines
+
+
 def worded(name: str, value: Any) -> str:
     """A value of a run's outcome: accuracies as percentages, seconds as durations, others as they read best."""
     if isinstance(value, bool) or value is None:
